@@ -1,0 +1,1 @@
+"""An AI voice agent on a telephone line."""

@@ -1,0 +1,43 @@
+"""Names to entry points: how a name like "twilio" or "openai" becomes a class, ours and a third party's alike.
+
+Every vendor is an entry point in somebody's `pyproject.toml`; ours are in our own. What is registered here at run time goes before what is
+installed. Nothing is imported until it is asked for.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from trunkline.errors import UnknownProvider
+
+Kind = Literal["gateways", "realtime", "stt", "tts", "llm"]
+
+_registered: dict[tuple[Kind, str], Any] = {}
+
+
+def register(kind: Kind, name: str, provider: Any) -> None:
+    """Make `provider` known under `name` in this process, in place of whatever had the name."""
+    _registered[kind, name.lower()] = provider
+
+
+def names(kind: Kind) -> list[str]:
+    """The names known for a kind of provider, sorted."""
+    return sorted({name for known, name in _registered if known == kind} | _installed(kind).keys())
+
+
+def get(kind: Kind, name: str) -> Any:
+    """The class or factory registered under a name.
+
+    Raises:
+        UnknownProvider: Nothing has this name; the error lists what does.
+    """
+    wanted = name.lower()
+    if (kind, wanted) in _registered:
+        return _registered[kind, wanted]
+    entry = _installed(kind).get(wanted)
+    if entry is None:
+        raise UnknownProvider(kind, name, names(kind))
+    return entry.load()
+
+
+def _installed(kind: Kind) -> dict[str, EntryPoint]:
+    return {entry.name.lower(): entry for entry in entry_points(group=f"trunkline.{kind}")}

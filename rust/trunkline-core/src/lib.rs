@@ -1,0 +1,1 @@
+//! Streaming audio conversion and lock-free buffers for telephone calls.
