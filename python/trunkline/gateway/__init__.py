@@ -1,0 +1,1 @@
+"""Calls, sessions and the carriers' front doors."""

@@ -1,0 +1,1 @@
+"""A call from end to end: bridge, playout, interruption, events, transcript, metrics."""

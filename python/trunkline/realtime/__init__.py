@@ -1,0 +1,1 @@
+"""Realtime providers: voice in, voice out."""

@@ -1,0 +1,1 @@
+"""Simulators of carriers and vendors, for your tests and ours."""
