@@ -74,8 +74,8 @@ class GatewayConfig:
     """What every carrier's gateway needs to know.
 
     Args:
-        public_url: Where the carrier reaches this gateway, `https://host[:port][/path]`; signatures are computed over it. It may be left out,
-            or be `http`, only where the gateway listens on a loopback address.
+        public_url: Where the carrier reaches this gateway, `https://host[:port][/path]`; signatures are computed over it. It may be left
+            out, or be `http`, only where the gateway listens on a loopback address.
         listen_addr: `host:port`, or `:port` for all addresses; port 0 takes a free one.
         mode: How calls are answered.
         realtime_provider: The provider, or a factory that makes it from `realtime_config`; None takes the one `realtime_config` names.
