@@ -211,9 +211,12 @@ class RealtimeBridge:
         try:
             with self._scope:
                 await self._converse()
-        except* TransportError as errors:
-            logger.info("the carrier's line is gone", exc_info=errors)
+        except* TransportError as lost:
+            logger.info("the carrier's line is gone: %s", _first(lost))
             self._reason = "line_lost"
+        except* TrunklineError as failed:
+            self._report(_first(failed))
+            self._reason = "provider_failed"
         finally:
             self._session = None
             self._metrics.end()
@@ -225,19 +228,16 @@ class RealtimeBridge:
         config = replace(
             self._config.process_config, functions=self._tools.definitions, input_format=asked, output_format=asked
         )
-        try:
-            connection = self._config.provider.connect(config)
-            async with connection as session, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._playout.run, name="trunkline playout")
-                async for event in session:
-                    if isinstance(event, happened.ToolCallRequested):
-                        tasks.start_soon(self._run_tool, session, event, name=f"trunkline tool {event.name}")
-                    else:
+        connection = self._config.provider.connect(config)
+        async with connection as session, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._playout.run, name="trunkline playout")
+            async for event in session:
+                if isinstance(event, happened.ToolCallRequested):
+                    tasks.start_soon(self._run_tool, session, event, name=f"trunkline tool {event.name}")
+                else:
+                    with suppress(SessionClosed):  # the session's own last events tell why
                         await self._handle(session, event)
-                tasks.cancel_scope.cancel()
-        except TrunklineError as error:
-            self._report(error)
-            self._end("provider_failed")
+            tasks.cancel_scope.cancel()
 
     def _end(self, reason: str) -> None:
         if not self._scope.cancel_called and not self._over.is_set():
@@ -399,3 +399,9 @@ class RealtimeBridge:
     def _report(self, error: Exception) -> None:
         self._metrics.errors += 1
         self._log.emit(EventType.ERROR, error)
+
+
+def _first(group: BaseExceptionGroup[TrunklineError]) -> TrunklineError:
+    """One of the errors that a task group wrapped; when a call breaks, they all tell the same."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
