@@ -25,6 +25,7 @@ from trunkline.transport.silence import SILENT
 log = logging.getLogger("trunkline.transport")
 
 HANDSHAKE_HEADERS = {"connection", "upgrade", "origin"}
+UNFINISHED = {h11.IDLE, h11.SEND_BODY, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}  # no request can follow in these states
 UPGRADE_HEADERS = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
 
 
@@ -229,7 +230,7 @@ class Exchange:
             headers.append(("Content-Type", response.content_type))
         if response.status not in {204, 304}:
             headers.append(("Content-Length", str(len(body))))
-        if self._draining or self._http.their_state not in {h11.DONE, h11.MIGHT_SWITCH_PROTOCOL}:
+        if self._draining or self._http.their_state in UNFINISHED:
             headers.append(("Connection", "close"))
         reason = responses.get(response.status, "").encode()
         data = self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
