@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -25,12 +25,13 @@ async def read_head(stream: SocketStream) -> bytes:
     return head
 
 
-async def shake_hands(stream: SocketStream, then: bytes = b"") -> None:
-    """Accept a WebSocket by hand; `then` leaves in the same write."""
+async def shake_hands(stream: SocketStream) -> None:
+    """Accept a WebSocket by hand."""
     key = re.search(rb"sec-websocket-key: (\S+)", await read_head(stream), re.IGNORECASE)
     assert key is not None
-    answer = f"HTTP/1.1 101 Fine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n"
-    await stream.send(answer.encode() + then)
+    accept = f"Sec-WebSocket-Accept: {accept_key(key[1].decode())}"
+    answer = f"HTTP/1.1 101 Fine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}\r\n\r\n"
+    await stream.send(answer.encode())
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="session")
-def client_tls(authority: trustme.CA) -> Iterator[ssl.SSLContext]:
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    yield context
+    return context

@@ -16,7 +16,6 @@ from trunkline.transport import Server, WebSocketConnection, connect_websocket
 
 pytestmark = pytest.mark.anyio
 RudeWebSocket = Callable[[Callable[[SocketStream], Awaitable[None]]], AbstractAsyncContextManager[str]]
-FLOOD = "x" * 2**20
 
 
 def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
@@ -29,6 +28,11 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 async def never(stream: SocketStream) -> None:
     await anyio.sleep(math.inf)
+
+
+async def flood(connection: WebSocketConnection) -> None:
+    while True:
+        await connection.send("x" * 2**20)
 
 
 @asynccontextmanager
@@ -51,7 +55,7 @@ async def talking_to(rude: RudeWebSocket, *says: bytes, stay: bool = True) -> As
 @pytest.mark.parametrize(
     "message",
     ["", "hé…🎧", b"", b"\x00\xff", "x" * 70_000, b"y" * 2_000_000],
-    ids=lambda m: f"{type(m).__name__}{len(m)}",
+    ids=lambda message: f"{type(message).__name__}{len(message)}",
 )
 async def test_a_message_comes_back_as_it_was_sent(echo_server: Server, message: str | bytes) -> None:
     async with connect_websocket(f"{echo_server.url}/echo") as connection:
@@ -197,8 +201,7 @@ async def test_a_consumer_that_does_not_read_meets_the_deadline(rude_websocket: 
     async with rude_websocket(never) as url, connect_websocket(url, send_timeout=0.2, close_timeout=0.1) as connection:
         with anyio.fail_after(10):
             with pytest.raises(DeadlineExceeded):
-                while True:
-                    await connection.send(FLOOD)
+                await flood(connection)
             with pytest.raises(ConnectionLost):
                 await connection.send("more")
             with pytest.raises(ConnectionLost):
@@ -208,8 +211,7 @@ async def test_a_consumer_that_does_not_read_meets_the_deadline(rude_websocket: 
 async def test_a_send_cancelled_half_way_breaks_the_connection(rude_websocket: RudeWebSocket) -> None:
     async with rude_websocket(never) as url, connect_websocket(url, close_timeout=0.1) as connection:
         with anyio.move_on_after(0.1) as scope:
-            while True:
-                await connection.send(FLOOD)
+            await flood(connection)
         assert scope.cancelled_caught
         with pytest.raises(ConnectionLost, match="half-way"):
             await connection.send("more")
@@ -288,15 +290,14 @@ async def test_closing_is_bounded_when_nobody_answers(rude_websocket: RudeWebSoc
 
 
 async def test_closing_is_bounded_while_a_send_hangs(rude_websocket: RudeWebSocket) -> None:
-    async def flood() -> None:
+    async def flood_until_closed() -> None:
         with pytest.raises(ConnectionLost):
-            while True:
-                await connection.send(FLOOD)
+            await flood(connection)
 
     async with rude_websocket(never) as url, connect_websocket(url, close_timeout=0.2) as connection:
         with anyio.fail_after(5):
             async with anyio.create_task_group() as group:
-                group.start_soon(flood)
+                group.start_soon(flood_until_closed)
                 await anyio.sleep(0.1)
                 await connection.aclose()
 

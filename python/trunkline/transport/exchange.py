@@ -95,11 +95,10 @@ class Exchange:
         """Serve one request; whether another may follow."""
         try:
             request, handler = await self._receive_request()
-            answer = await self._handled(request, handler)
-            if isinstance(answer, Upgrade):
-                await self._upgrade(request, answer)
+            response = await self._handled(request, handler)
+            if isinstance(response, Upgrade):
+                await self._upgrade(request, response, self._accepted(request, response))
                 return False
-            response = answer
         except Refused as refused:
             response = refused.response
         if not await self._respond(response):
@@ -259,13 +258,14 @@ class Exchange:
 
     # ── WebSocket ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _upgrade(self, request: Request, upgrade: Upgrade) -> None:
+    def _accepted(self, request: Request, upgrade: Upgrade) -> ServerProtocol:
+        """The state machine, its answer to the handshake ready to be sent; refused if the handshake is wrong."""
         protocol = ServerProtocol(
             subprotocols=[cast("Subprotocol", upgrade.subprotocol)] if upgrade.subprotocol else None,
             max_size=upgrade.max_size,
             logger=SILENT,
         )
-        # The state machine must read a request before it takes frames, so it is shown what matters of the one that h11 read.
+        # It must read a request before it takes frames, so it is shown what matters of the one that h11 read.
         lines = [
             f"{name}: {value}\r\n"
             for name, value in request.headers
@@ -273,12 +273,13 @@ class Exchange:
         ]
         protocol.receive_data(f"GET / HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1"))
         shown = protocol.events_received()
-        accepted = protocol.accept(shown[0]) if shown and isinstance(shown[0], HandshakeRequest) else None
-        if accepted is None or accepted.status_code != 101:
-            await self._respond(refusal(400))
-            await self._linger()
-            return
-        protocol.send_response(accepted)
+        answer = protocol.accept(shown[0]) if shown and isinstance(shown[0], HandshakeRequest) else None
+        if answer is None or answer.status_code != 101:
+            raise Refused(refusal(400))
+        protocol.send_response(answer)
+        return protocol
+
+    async def _upgrade(self, request: Request, upgrade: Upgrade, protocol: ServerProtocol) -> None:
         if not await self._write(b"".join(protocol.data_to_send())):
             return
         protocol.receive_data(self._http.trailing_data[0])
