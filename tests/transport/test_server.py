@@ -1,10 +1,10 @@
 """The server as a whole: starting, barrier, limits, stopping, and nothing left behind."""
 
 import logging
-import math
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -34,7 +34,8 @@ async def answer(request: Request) -> Response:
 
 async def hold(request: Request) -> Upgrade:
     async def run(connection: WebSocketConnection) -> None:
-        await anyio.sleep_forever()
+        while True:
+            await connection.receive()
 
     return Upgrade(run)
 
@@ -113,20 +114,15 @@ async def test_connections_above_the_limit_are_told_so() -> None:
 
 
 async def test_far_above_the_limit_they_are_dropped() -> None:
-    async with Server(ROUTES, limits=ServerLimits(connections=0, linger_timeout=60), grace=0) as server:
-        async with anyio.create_task_group() as group:
-
-            async def stay() -> None:
-                async with dialled(server):
-                    await anyio.sleep(math.inf)
-
-            for _ in range(REFUSING):
-                group.start_soon(stay)
-            await until(lambda: server.connections == REFUSING)
-            async with dialled(server) as stream:
-                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(5):
-                    await stream.receive()
-            group.cancel_scope.cancel()
+    async with AsyncExitStack() as stack:
+        limits = ServerLimits(connections=0, linger_timeout=60)
+        server = await stack.enter_async_context(Server(ROUTES, limits=limits, grace=0))
+        for _ in range(REFUSING):
+            await stack.enter_async_context(dialled(server))
+        await until(lambda: server.connections == REFUSING)
+        stream = await stack.enter_async_context(dialled(server))
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(5):
+            await stream.receive()
 
 
 async def test_a_broken_connection_reaches_no_other(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
@@ -160,14 +156,15 @@ async def test_an_accept_that_fails_does_not_end_the_listener(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    kind = type(listener.listeners[0])
+    kind: Any = type(listener.listeners[0])
     await listener.aclose()
     accept, failures = kind.accept, iter([OSError(24, "Too many open files")])
 
     async def fail_first(self: anyio.abc.SocketListener) -> SocketStream:
         for failure in failures:
             raise failure
-        return await accept(self)
+        accepted: SocketStream = await accept(self)
+        return accepted
 
     monkeypatch.setattr(kind, "accept", fail_first)
     async with Server(ROUTES) as server, dialled(server) as stream:
