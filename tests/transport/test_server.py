@@ -196,7 +196,8 @@ async def test_stopping_lets_a_running_request_finish() -> None:
         await go.wait()
         return Response(body="done")
 
-    async with Server([Route("GET", "/", slow)], grace=60) as server, dialled(server) as stream:
+    limits = ServerLimits(linger_timeout=0.1)
+    async with Server([Route("GET", "/", slow)], limits=limits, grace=60) as server, dialled(server) as stream:
         await stream.send(GET + GET)
         await started.wait()
         async with anyio.create_task_group() as group:
@@ -225,6 +226,7 @@ async def test_stopping_lets_a_call_finish_within_the_grace() -> None:
         await anyio.wait_all_tasks_blocked()
         await connection.send("last words")
         assert await connection.receive() == "last words"
+        await connection.aclose()
 
 
 async def test_after_the_grace_calls_are_told_that_the_server_goes_away() -> None:
@@ -263,7 +265,11 @@ async def test_a_handler_may_stop_its_server() -> None:
 
 async def test_a_cancelled_stop_still_ends_everything(open_files: Callable[[], int]) -> None:
     before = open_files()
-    async with Server(ROUTES, grace=60) as server, connect_websocket(f"{server.url}/hold", close_timeout=0.2):
+    limits = ServerLimits(close_timeout=0.1)
+    async with (
+        Server(ROUTES, limits=limits, grace=60) as server,
+        connect_websocket(f"{server.url}/hold", close_timeout=0.2),
+    ):
         with anyio.move_on_after(0.05) as scope:
             await server.aclose()
         assert scope.cancelled_caught

@@ -289,6 +289,7 @@ class Exchange:
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
             send_timeout=self._limits.write_timeout,
+            close_timeout=self._limits.close_timeout,
             clock=self._clock,
         )
         code, reason = 1001, "going away"
