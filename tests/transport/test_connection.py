@@ -48,7 +48,7 @@ async def talking_to(rude: RudeWebSocket, *says: bytes, stay: bool = True) -> As
             except (anyio.EndOfStream, anyio.BrokenResourceError):
                 return
 
-    async with rude(speak) as url, connect_websocket(url, max_size=1000, close_timeout=0.2) as connection:
+    async with rude(speak) as url, connect_websocket(url, max_size=1000, close_timeout=0.05) as connection:
         yield connection
 
 
