@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionFailed,
@@ -23,7 +24,7 @@ from trunkline.errors import (
 from trunkline.realtime.config import RealtimeConfig, VADMode
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
-from trunkline.transport.websocket import MessageStream, connect_websocket
+from trunkline.transport import MessageStream, connect_websocket
 from trunkline.wire.realtime.openai import parse
 from trunkline.wire.realtime.openai_commands import update_session
 from trunkline.wire.realtime.openai_errors import error_from, error_from_close, error_from_status
@@ -218,8 +219,8 @@ class OpenAIRealtimeProvider:
             raise InvalidConfig(f"extensions[{VENDOR!r}]", "must be a mapping of session fields")
         wanted = session_object(
             voice=config.voice or self._voice,
-            input_format=config.input_format if config.input_format in FORMATS else PCM,
-            output_format=config.output_format if config.output_format in FORMATS else PCM,
+            input_format=_format(config.input_format),
+            output_format=_format(config.output_format),
             instructions=self._instructions if config.instructions is None else config.instructions,
             turn_detection=self._turn_detection,
             transcription_model=self._transcription_model,
@@ -282,13 +283,19 @@ def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
     )
 
 
+def _format(wish: AudioFormat | None) -> AudioFormat:
+    return PCM if wish is None or wish not in FORMATS else wish
+
+
 def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """Both, objects within objects likewise; where they differ `more` holds."""
     merged = dict(base)
     for name, value in more.items():
         known = merged.get(name)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(known, value) if both else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            merged[name] = _merged(known, value)
+        else:
+            merged[name] = value
     return merged
 
 

@@ -18,7 +18,7 @@ from trunkline.errors import (
 from trunkline.realtime import events
 from trunkline.realtime.openai_responses import ResponseArbiter
 from trunkline.realtime.provider import Capabilities
-from trunkline.transport.websocket import MessageStream
+from trunkline.transport import MessageStream
 from trunkline.wire.realtime import openai_commands as command
 from trunkline.wire.realtime import openai_events as vendor
 from trunkline.wire.realtime.openai import parse
