@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 # A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = {name: "trunkline.realtime.openai" for name in ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad")}
+_VENDORS = dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai")
 
 
 def __getattr__(name: str) -> Any:

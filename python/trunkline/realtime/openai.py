@@ -288,11 +288,11 @@ def _format(wish: AudioFormat | None) -> AudioFormat:
 
 
 def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, objects within objects likewise; where they differ `more` holds."""
+    """Both, objects within objects likewise; where they differ `more` holds. An object of another `type` replaces the whole."""
     merged = dict(base)
     for name, value in more.items():
         known = merged.get(name)
-        if isinstance(known, Mapping) and isinstance(value, Mapping):
+        if isinstance(known, Mapping) and isinstance(value, Mapping) and value.get("type") in {None, known.get("type")}:
             merged[name] = _merged(known, value)
         else:
             merged[name] = value
