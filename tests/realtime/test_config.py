@@ -28,6 +28,8 @@ def test_defaults() -> None:
         ("vad_silence_duration_ms", -1),
         ("max_tokens", 0),
         ("vad_mode", "sometimes"),
+        ("tools", [print]),
+        ("functions", ["get_weather"]),
     ],
 )
 def test_values_out_of_bounds_are_refused(field: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from tests.realtime.scripted_vendor import Vendor, ids, scripted
 
 from trunkline.errors import (
     ConnectionFailed,
+    ConnectionLost,
     LocalProtocolError,
     ProviderError,
     ProviderUnavailable,
@@ -462,6 +463,17 @@ async def test_a_vendor_that_says_nothing_any_more_is_noticed() -> None:
         silent.set()
     assert isinstance(told[1], ErrorReported)
     assert isinstance(told[1].error, ConnectionFailed)
+
+
+async def test_a_send_that_meets_a_dead_connection_says_that_the_session_is_over() -> None:
+    ours, theirs = memory_pair()
+    session = OpenAIRealtimeSession(ours, SessionInfo("sess_1", "m", PCM, PCM, True))
+    await theirs.aclose(1011)
+    with pytest.raises(SessionClosed) as caught:
+        await session.send_audio(b"\x00\x00")
+    assert isinstance(caught.value.__cause__, ConnectionLost)
+    assert isinstance((await rest(session))[-1], SessionEnded), "the events still tell why"
+    await session.aclose()
 
 
 async def test_closing_from_another_task_ends_the_iteration() -> None:

@@ -32,7 +32,7 @@ class RealtimeConfig:
         voice: The vendor's name of the voice.
         instructions: System prompt of the conversation.
         functions: Tools that the model may call.
-        tools: The same by the facade's name; both count.
+        tools: The same by the facade's name; both count. Plain functions go to whoever runs them, the gateway or the bridge.
         on_function_call: Runs a tool call.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
         vad_mode: Who decides when the user's turn is over.
@@ -76,6 +76,12 @@ class RealtimeConfig:
         for name in ("vad_prefix_padding_ms", "vad_silence_duration_ms"):
             if getattr(self, name) < 0:
                 raise InvalidConfig(name, f"must not be negative, got {getattr(self, name)!r}")
+        for name in ("functions", "tools"):
+            for tool in getattr(self, name):
+                if not isinstance(tool, ToolDefinition):
+                    raise InvalidConfig(
+                        name, f"must be ToolDefinition, got {tool!r}; a plain function is a tool of the gateway"
+                    )
         if self.max_tokens < 1:
             raise InvalidConfig("max_tokens", f"must be at least 1, got {self.max_tokens!r}")
 

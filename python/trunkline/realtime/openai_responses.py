@@ -16,6 +16,9 @@ from itertools import count
 
 from trunkline.errors import LocalProtocolError
 
+KEPT = 16
+"""Requests remembered after they were sent: one that crosses with responses of the vendor's own is refused some events later."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
@@ -33,7 +36,7 @@ class ResponseArbiter:
         self._running: set[str] = set()
         self._cancelled: set[str] = set()
         self._wishes: deque[ResponseRequest] = deque()
-        self._sent: ResponseRequest | None = None
+        self._sent: deque[ResponseRequest] = deque(maxlen=KEPT)
         self._under_way = False
         self._cancel_next = False
         self._user_speaks = False
@@ -55,9 +58,10 @@ class ResponseArbiter:
         """The request that you must send now, if there is one; it counts as sent."""
         if not self._wishes or self._running or self._under_way or self._user_speaks or self._last_batch:
             return None
-        self._sent = self._wishes.popleft()
+        request = self._wishes.popleft()
+        self._sent.append(request)
         self._under_way = True
-        return self._sent
+        return request
 
     # ── what the vendor says ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -86,21 +90,21 @@ class ResponseArbiter:
         `caused_by` is empty where the server does not repeat event ids, or the error is for something else. Such an error may have
         ended a request under way, so that one is waited for no longer; asking too soon only brings the error that is handled here.
         """
-        if self._sent is None or caused_by not in {"", self._sent.event_id}:
+        refused = [request for request in self._sent if caused_by in {"", request.event_id}]
+        if not refused:
             return
         if response_runs:
-            self._wishes.appendleft(self._sent)
+            self._sent.remove(refused[-1])
+            self._wishes.appendleft(refused[-1])
             if not self._running:
                 self._running.add("")  # it is not known here; its end is what the wish now waits for
-        if response_runs or caused_by:
-            self._sent = None
         self._under_way = False
         self._cancel_next = False
 
     def not_sent(self, request: ResponseRequest) -> None:
         """What `next_request` gave out could not be sent."""
+        self._sent.remove(request)
         self._wishes.appendleft(request)
-        self._sent = None
         self._under_way = False
 
     def user_began(self, *, interrupts: bool) -> None:

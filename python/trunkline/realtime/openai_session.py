@@ -29,7 +29,7 @@ from trunkline.wire.realtime.openai_errors import (
     error_from_close,
     is_benign,
 )
-from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, VENDOR, SessionInfo, bytes_per_ms
+from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, VENDOR, SessionInfo
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class OpenAIRealtimeSession:
             self._events.append(events.ErrorReported(_malformed(error)))
             return
         self._take(event)
-        with suppress(ProviderError):  # if the connection is gone, the next read says why
+        with suppress(SessionClosed):  # the next read says why
             await self._send_wishes()
 
     def _take(self, event: vendor.ServerEvent) -> None:
@@ -219,8 +219,7 @@ class OpenAIRealtimeSession:
         """Send the user's audio, any number of bytes of `input_format`.
 
         Raises:
-            SessionClosed: The session is over; so say all methods.
-            ConnectionFailed: The connection broke; the events tell the end. So say all methods.
+            SessionClosed: The session is over, or its connection is lost and the events will say why; so for all methods.
         """
         for start in range(0, len(audio), command.MAX_APPEND_BYTES):
             await self._send(command.append_audio(audio[start : start + command.MAX_APPEND_BYTES]))
@@ -261,7 +260,7 @@ class OpenAIRealtimeSession:
         if received is None:
             log.debug("nothing to truncate: no audio was received of item %s", item_id)
             return
-        audio_end_ms = max(0, min(heard_ms, received // bytes_per_ms(self.output_format)))
+        audio_end_ms = max(0, min(heard_ms, int(self.output_format.duration_ms(received))))
         await self._send(command.truncate_item(item_id, audio_end_ms=audio_end_ms))
 
     async def send_tool_result(self, call_id: str, result: str) -> None:
@@ -301,8 +300,7 @@ class OpenAIRealtimeSession:
         try:
             await self._stream.send(message)
         except TransportError as error:
-            self._check_open()
-            raise _failure(error) or SessionClosed(vendor=VENDOR) from error
+            raise SessionClosed(vendor=VENDOR) from error
 
     def _check_open(self) -> None:
         if self._over or self._closing:

@@ -232,6 +232,10 @@ def test_a_law_is_read_from_the_echo() -> None:
             '{"type": "session.created", "session": {"audio": {"input": {"format": {"rate": [1]}}}}}',
             "session.audio.input.format.rate",
         ),
+        (
+            '{"type": "session.created", "session": {"audio": {"output": {"format": {"rate": 12345}}}}}',
+            "session.audio.output.format.rate",
+        ),
         ('{"type": "response.done", "response": {}}', "response.status"),
         ('{"type": "response.done", "response": {"status": "failed", "output": [1]}}', "response.output"),
         ('{"type": "response.done", "response": {"status": "x", "output": [{}]}}', "response.output[0].type"),

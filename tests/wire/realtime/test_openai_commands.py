@@ -10,7 +10,7 @@ from tests.oracles import strict_client_event
 from trunkline.errors import InvalidConfig
 from trunkline.tools.definition import ToolDefinition
 from trunkline.wire.realtime import openai_commands as command
-from trunkline.wire.realtime.openai_session import PCMA, PCMU, SemanticVad, ServerVad, bytes_per_ms, session_object
+from trunkline.wire.realtime.openai_session import PCMA, PCMU, SemanticVad, ServerVad, session_object
 
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
     (command.append_audio(b"\x00\x01\x02"), {"type": "input_audio_buffer.append", "audio": "AAEC"}),
@@ -159,7 +159,3 @@ def test_turn_detection_out_of_range_is_refused(field: str, value: Any) -> None:
 def test_an_unknown_eagerness_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="eagerness"):
         SemanticVad(eagerness="keen")  # type: ignore[arg-type]
-
-
-def test_milliseconds_of_each_format() -> None:
-    assert [bytes_per_ms(PCMU), bytes_per_ms(PCMA)] == [8, 8]

@@ -1,11 +1,12 @@
 """OpenAI Realtime, the session object: audio formats, turn detection, tools (GA, "Realtime API reference: session.update")."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import InvalidConfig, RemoteProtocolError
+from trunkline.errors import AudioError, InvalidConfig, RemoteProtocolError
 from trunkline.tools.definition import ToolDefinition
 
 VENDOR = "openai"
@@ -22,12 +23,6 @@ FORMATS: Mapping[AudioFormat, Mapping[str, Any]] = {
 """The formats that the vendor takes and gives, and its words for them."""
 
 MAX_OUTPUT_TOKENS = 4096
-
-
-def bytes_per_ms(audio_format: AudioFormat) -> int:
-    """Bytes that a millisecond of mono audio takes: 48 for PCM at 24 kHz, 8 for G.711."""
-    sample_bytes = 2 if audio_format.encoding == PCM.encoding else 1
-    return audio_format.sample_rate * sample_bytes // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,16 +185,20 @@ def _read_format(audio: Mapping[str, Any], path: str) -> AudioFormat:
     told = _object(audio, "format", path)
     match told.get("type", "audio/pcm"):
         case "audio/pcm":
-            rate = told.get("rate") or 24_000
-            if rate not in (8_000, 16_000, 24_000, 48_000):
-                raise RemoteProtocolError(VENDOR, f"unknown sample rate {rate!r}", path=f"{path}.format.rate")
-            return AudioFormat(encoding="linear16", sample_rate=rate)
+            return _pcm(told.get("rate") or PCM.sample_rate, f"{path}.format.rate")
         case "audio/pcmu":
             return PCMU
         case "audio/pcma":
             return PCMA
         case other:
             raise RemoteProtocolError(VENDOR, f"unknown audio format {other!r}", path=f"{path}.format.type")
+
+
+def _pcm(rate: object, path: str) -> AudioFormat:
+    if isinstance(rate, int):
+        with suppress(AudioError):
+            return AudioFormat(encoding="linear16", sample_rate=rate)
+    raise RemoteProtocolError(VENDOR, f"unknown sample rate {rate!r}", path=path)
 
 
 def _object(within: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
