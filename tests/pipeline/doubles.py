@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
-from trunkline.audio import OPENAI, TWILIO, AudioFormat
 
+from trunkline.audio import OPENAI, TWILIO, AudioFormat
 from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost, SessionClosed
 from trunkline.realtime.events import SessionEnded, SessionEvent, SessionReady

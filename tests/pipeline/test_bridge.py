@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+
 from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider, ScriptedSession
 from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, TWILIO
-
 from trunkline.clock import ManualClock
 from trunkline.errors import AuthFailed, ProviderUnavailable, SessionClosed
 from trunkline.pipeline import BridgeConfig, Event, EventType, RealtimeBridge

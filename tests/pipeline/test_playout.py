@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+
 from tests.pipeline.doubles import MemoryCarrier
 from trunkline.audio import TWILIO
-
 from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost
 from trunkline.pipeline.ledger import Cut

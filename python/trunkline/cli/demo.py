@@ -10,8 +10,7 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
-from trunkline.audio import TWILIO, AudioFormat, StreamConverter, convert
-from trunkline.audio.wav import read_wav, write_wav
+from trunkline.audio import TWILIO, AudioFormat, StreamConverter, convert, wav
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.conversation import Turn
 from trunkline.gateway.session import CallSession
@@ -21,7 +20,7 @@ from trunkline.realtime import OpenAIRealtimeProvider, RealtimeConfig
 from trunkline.testing import LocalBrain, OpenAIRealtimeSimulator, TwilioCaller
 from trunkline.tts.local import LocalSynthesizer
 
-GREETING: Final = "Hello, this is the front desk. How can I help you?"
+GREETING: Final = "Hello, this is the trunkline demo. How can I help you?"
 QUESTION: Final = "what are your opening hours"
 TOOL_QUESTION: Final = "what is the weather in London"
 LONG_QUESTION: Final = "tell me about your services"
@@ -31,20 +30,19 @@ GOODBYE: Final = "thank you goodbye"
 PATIENCE: Final = 8.0
 """Seconds that the caller waits for an answer before giving up."""
 
-WEATHER: Final = {
-    "London": "light rain and 12 degrees",
-    "Madrid": "sunshine and 24 degrees",
-    "Tokyo": "clear sky and 18 degrees",
-}
+WEATHER: Final = {"London": ("light rain", 12), "Madrid": ("sunny", 24), "Tokyo": ("clear sky", 18)}
 
 
-def get_weather(city: str) -> str:
+def get_weather(city: str) -> dict[str, Any]:
     """The weather in a city.
 
     Args:
         city: Name of the city.
     """
-    return WEATHER.get(city, "no report from there")
+    if city not in WEATHER:
+        raise LookupError(f"there is no report from {city}")
+    conditions, temperature = WEATHER[city]
+    return {"city": city, "conditions": conditions, "temperature": temperature}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +88,7 @@ async def play(demo: Demo) -> DemoReport:
             auth_token=auth_token,
             listen_addr="127.0.0.1:0",
             realtime_provider=OpenAIRealtimeProvider(api_key="demo", base_url=vendor.url),
-            realtime_config=RealtimeConfig(instructions="You are at the front desk of a hotel."),
+            realtime_config=RealtimeConfig(instructions="You are a receptionist. Be brief."),
             greeting=GREETING,
             tools=[get_weather],
         )
@@ -142,9 +140,9 @@ async def _usual_call(call: TwilioCaller, demo: Demo) -> None:
 
 async def _one_sentence(call: TwilioCaller, speech: Path, demo: Demo) -> None:
     await _hear_out(call)
-    audio, told = await anyio.to_thread.run_sync(read_wav, speech)
+    recorded_as, audio = await anyio.to_thread.run_sync(wav.read, speech)
     demo.on_scene(f"the caller plays {speech.name}")
-    call.say(convert(audio, told, TWILIO))
+    call.say(convert(audio, recorded_as, TWILIO))
     await call.said()
     await _hear_out(call)
 
@@ -187,7 +185,7 @@ def _write_files(out: Path, report: DemoReport, call: TwilioCaller) -> dict[str,
     out.mkdir(parents=True, exist_ok=True)
     files = {name: str(out / name) for name in ("call.wav", "timeline.json", "transcript.txt")}
     stereo = AudioFormat(encoding="linear16", sample_rate=8000, channels=2)
-    write_wav(out / "call.wav", _side_by_side(call.sent, call.heard), stereo)
+    wav.write(out / "call.wav", stereo, _side_by_side(call.sent, call.heard))
     timeline = {
         "caller": [{"offset_ms": at, "event": what} for at, what in call.timeline],
         "gateway": [event.to_json() for event in report.events],

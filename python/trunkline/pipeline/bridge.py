@@ -217,6 +217,9 @@ class RealtimeBridge:
         except* TrunklineError as failed:
             self._report(_first(failed))
             self._reason = "provider_failed"
+        except* Exception:
+            self._reason = "internal_error"
+            raise
         finally:
             self._session = None
             self._metrics.end()
