@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
 from tests.oracles import strict_client_event, strict_server_event
 
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from tests.oracles import strict_client_event, strict_server_event
 
+from tests.oracles import strict_client_event, strict_server_event
 from trunkline.errors import ConnectionLost
 from trunkline.realtime.openai import OpenAIRealtimeProvider
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection

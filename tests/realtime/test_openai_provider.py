@@ -6,8 +6,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.realtime.scripted_vendor import CREATED, KEY, Vendor, merged, refusing, scripted
 
+from tests.realtime.scripted_vendor import CREATED, KEY, Vendor, merged, refusing, scripted
 from trunkline.clock import ManualClock
 from trunkline.errors import (
     AuthFailed,

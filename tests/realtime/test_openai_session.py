@@ -6,8 +6,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.realtime.scripted_vendor import Vendor, ids, scripted
 
+from tests.realtime.scripted_vendor import Vendor, ids, scripted
 from trunkline.errors import (
     ConnectionFailed,
     ConnectionLost,

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 from trunkline.audio import AudioFormat
 from trunkline.errors import (
@@ -43,7 +43,12 @@ CAPABILITIES = Capabilities(
     interrupts_itself=True,
 )
 
-_Status = Literal["completed", "cancelled", "incomplete", "failed"]
+_STATUSES: dict[str, Literal["completed", "cancelled", "incomplete", "failed"]] = {
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "incomplete": "incomplete",
+    "failed": "failed",
+}
 
 
 class OpenAIRealtimeSession:
@@ -173,10 +178,7 @@ class OpenAIRealtimeSession:
                 log.debug("nothing to do for %s", type(event).__name__)
 
     def _finish_response(self, event: vendor.ResponseDone) -> None:
-        status: _Status = "failed"
-        for known in get_args(_Status):
-            if event.status == known:
-                status = known
+        status = _STATUSES.get(event.status, "failed")
         if status == "completed":
             for item in event.output:
                 self._request_tool_of(event.response_id, item)

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from tests.oracles import strict_client_event
 
+from tests.oracles import strict_client_event
 from trunkline.errors import InvalidConfig
 from trunkline.tools.definition import ToolDefinition
 from trunkline.wire.realtime import openai_commands as command

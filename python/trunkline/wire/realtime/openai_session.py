@@ -161,7 +161,7 @@ class SessionInfo:
 
 
 def read_session(session: Mapping[str, Any]) -> SessionInfo:
-    """Read the object of `session.created` and `session.updated`; what is not said is the vendor's default.
+    """Read the object of `session.created` and `session.updated`; a format that is not told is the vendor's default.
 
     Raises:
         RemoteProtocolError: The audio is of a format that the protocol does not have.
