@@ -60,7 +60,9 @@ class Item:
         """The item as an event carries it: a copy, so that what was sent does not change afterwards."""
         wire = dict(self.wire)
         if "content" in wire:
-            wire["content"] = [{name: value for name, value in part.items() if name != "audio"} for part in wire["content"]]
+            wire["content"] = [
+                {name: value for name, value in part.items() if name != "audio"} for part in wire["content"]
+            ]
         return wire
 
     def told_in_full(self, audio: AudioFormat) -> dict[str, Any]:
@@ -95,7 +97,9 @@ class Conversation:
         if after == "root":
             place = 0
         elif after is not None:
-            place = 1 + self._index(after, "item_not_found", f"Error adding item: the previous item '{after}' does not exist.")
+            place = 1 + self._index(
+                after, "item_not_found", f"Error adding item: the previous item '{after}' does not exist."
+            )
         self.items.insert(place, item)
         return self.items[place - 1].id if place else None
 
@@ -126,7 +130,9 @@ class Conversation:
             raise invalid_value(content_index, "content_index", [0])
         if audio_end_ms > item.clip.duration_ms:
             have = int(item.clip.duration_ms)
-            raise Refusal("invalid_value", f"Audio content of {have}ms is already shorter than {audio_end_ms}ms", "audio_end_ms")
+            raise Refusal(
+                "invalid_value", f"Audio content of {have}ms is already shorter than {audio_end_ms}ms", "audio_end_ms"
+            )
         item.clip.cut(audio_end_ms)
         item.words, item.truncated = None, True
         for part in content:
@@ -169,7 +175,9 @@ def client_item(wire: Mapping[str, Any], audio: AudioFormat) -> Item:
     seeded = (part.get("transcript") for part in wire.get("content", ()) if part["type"] == "output_audio")
     item.words = " ".join(words for words in seeded if words) or None
     if sounds:
-        told["content"] = [{"transcript": None, **part} if part["type"] == "input_audio" else dict(part) for part in wire["content"]]
+        told["content"] = [
+            {"transcript": None, **part} if part["type"] == "input_audio" else dict(part) for part in wire["content"]
+        ]
         item.clip = Clip(format=audio, data=b"".join(decoded(part["audio"], "item.content.audio") for part in sounds))
     else:
         item.understood.set()

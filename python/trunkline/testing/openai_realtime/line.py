@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 
+from trunkline.errors import ConnectionLost
 from trunkline.testing.openai_realtime.faults import Close, Drop, ErrorEvent, FaultScript
 from trunkline.testing.openai_realtime.ids import new_id
 from trunkline.testing.openai_realtime.refusal import Refusal
@@ -89,9 +90,12 @@ class Line:
     async def _suffer(self, kind: str) -> None:
         match self._script.due(kind):
             case Drop():
-                await self._socket.abort()
+                # A connection has no public way to break like this, and only a simulator wants one.
+                await self._socket._break("dropped by the script")  # noqa: SLF001
+                raise ConnectionLost(1006, "dropped by the script")
             case Close(code=code, reason=reason):
                 await self._socket.aclose(code, reason)
+                raise ConnectionLost(code, reason)
             case ErrorEvent() as fault:
                 error = {"type": fault.type, "code": fault.code, "message": fault.message, "param": None, "event_id": None}
                 await self._send({"type": "error", "event_id": new_id("event"), "error": error})

@@ -22,7 +22,12 @@ from trunkline.testing.openai_realtime.shape import (
 LONGEST_APPEND = 15 * 1024 * 1024
 
 _STATUS = one_of("completed", "incomplete", "in_progress")
-_ITEM_FIELDS: Mapping[str, Check] = {"id": short_text(32), "type": text, "object": one_of("realtime.item"), "status": _STATUS}
+_ITEM_FIELDS: Mapping[str, Check] = {
+    "id": short_text(32),
+    "type": text,
+    "object": one_of("realtime.item"),
+    "status": _STATUS,
+}
 _TEXT = record({"type": text, "text": text}, required=["text"])
 _CONTENT: Mapping[str, Check] = {
     "system": tagged({"input_text": _TEXT}),
@@ -45,7 +50,9 @@ _CONTENT: Mapping[str, Check] = {
 _ITEMS: Mapping[str, Check] = {
     "message": tagged(
         {
-            role: record({**_ITEM_FIELDS, "role": text, "content": list_of(content), "phase": text}, required=["content"])
+            role: record(
+                {**_ITEM_FIELDS, "role": text, "content": list_of(content), "phase": text}, required=["content"]
+            )
             for role, content in _CONTENT.items()
         },
         tag="role",

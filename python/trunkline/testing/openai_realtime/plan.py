@@ -74,5 +74,6 @@ def _context(
         return None
     audio = audio_format(settings.hears["format"])
     return [
-        conversation.referred(item["id"]) if item["type"] == "item_reference" else client_item(item, audio) for item in given
+        conversation.referred(item["id"]) if item["type"] == "item_reference" else client_item(item, audio)
+        for item in given
     ]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from trunkline.errors import LocalProtocolError
 from trunkline.testing.openai_realtime.conversation import Clip, Item
 from trunkline.testing.openai_realtime.ids import new_id, padding
 from trunkline.testing.openai_realtime.plan import Plan
@@ -20,7 +21,9 @@ from trunkline.testing.openai_realtime.usage import Usage, model_audio_tokens, t
 class Emit(Protocol):
     """Send an event of this type with these fields."""
 
-    def __call__(self, kind: str, **fields: object) -> None: ...
+    def __call__(self, kind: str, **fields: object) -> None:
+        """Send it after everything that was sent before."""
+        ...
 
 
 @dataclass(slots=True)
@@ -79,7 +82,13 @@ class Response:
 
     def open_message(self, *, phase: str) -> None:
         """Begin to speak or write; `phase` tells, with models that reason, whether a function call follows."""
-        wire: dict[str, Any] = {"id": new_id("item"), "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+        wire: dict[str, Any] = {
+            "id": new_id("item"),
+            "type": "message",
+            "status": "in_progress",
+            "role": "assistant",
+            "content": [],
+        }
         if self.plan.reasons:
             wire["phase"] = phase
         item = Item(wire)
@@ -88,7 +97,9 @@ class Response:
         place = self._add(item) | {"content_index": 0}
         self._open = _Message(item, place)
         self._emit("response.content_part.added", **place, part=self._part(""))
-        wire["content"] = [{"type": "output_audio", "transcript": ""} if self.plan.audible else {"type": "output_text", "text": ""}]
+        wire["content"] = [
+            {"type": "output_audio", "transcript": ""} if self.plan.audible else {"type": "output_text", "text": ""}
+        ]
 
     def add_words(self, words: str) -> None:
         """The next piece of the transcript, or of the text."""
@@ -163,7 +174,8 @@ class Response:
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _message(self) -> _Message:
-        assert self._open is not None, "no message is open"
+        if self._open is None:
+            raise LocalProtocolError("no message is open")
         return self._open
 
     def _part(self, words: str) -> dict[str, object]:
@@ -181,7 +193,9 @@ class Response:
         item.understood.set()
         place: dict[str, object] = {"response_id": self.id, "item_id": item.id, "output_index": len(self._items)}
         self._items.append(item)
-        self._emit("response.output_item.added", response_id=self.id, output_index=place["output_index"], item=item.told())
+        self._emit(
+            "response.output_item.added", response_id=self.id, output_index=place["output_index"], item=item.told()
+        )
         if self.plan.conversation is not None:
             before = self.plan.conversation.add(item)
             self._emit("conversation.item.added", previous_item_id=before, item=item.told())
@@ -191,4 +205,6 @@ class Response:
         if self.plan.conversation is not None:
             # The service was seen to leave this field null here although an item precedes; clients must not order by it.
             self._emit("conversation.item.done", previous_item_id=None, item=item.told())
-        self._emit("response.output_item.done", response_id=self.id, output_index=place["output_index"], item=item.told())
+        self._emit(
+            "response.output_item.done", response_id=self.id, output_index=place["output_index"], item=item.told()
+        )

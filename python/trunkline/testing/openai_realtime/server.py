@@ -60,8 +60,8 @@ class OpenAIRealtimeSimulator:
     Args:
         brain: Hears, decides and speaks.
         api_key: The bearer token that is accepted; None for any.
-        refuse: How a connection is refused: "error_event" accepts the WebSocket, sends one `error` event and closes it with 3000 or 4000, as the
-            service does now; "http" answers the upgrade with an HTTP status, as it did before and proxies do.
+        refuse: How a connection is refused: "error_event" accepts the WebSocket, sends one `error` event and closes it with 3000 or
+            4000, as the service does now; "http" answers the upgrade with an HTTP status, as it did before and proxies do.
         session_limit: Seconds until a session expires.
         speed: None to send an answer at once, as soon as it is spoken, or how many times faster than it plays.
         chunk_ms: How much audio one delta holds, in milliseconds.

@@ -11,10 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from trunkline.clock import Clock
-from trunkline.errors import TransportError
+from trunkline.errors import ProtocolError, TransportError
 from trunkline.testing.brain import Brain
 from trunkline.testing.openai_realtime.answering import Delivery, answer
 from trunkline.testing.openai_realtime.conversation import Clip, Conversation, Item, client_item, decoded
@@ -60,7 +59,7 @@ class Session:
         self._hearing = Hearing(brain.detector(), audio_format(hears["format"]), hears["turn_detection"])
         self._coming: str | None = None  # the id allotted to the turn that is being spoken
         self._running: dict[str, tuple[Response, anyio.CancelScope]] = {}
-        self._tasks: TaskGroup | None = None
+        self._tasks = anyio.create_task_group()
         self._handlers: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
@@ -87,13 +86,13 @@ class Session:
     async def run(self) -> None:
         """Serve the client until it leaves, is dropped, or the session expires."""
         try:
-            async with anyio.create_task_group() as self._tasks:
+            async with self._tasks:
                 self._tasks.start_soon(self._line.write)
                 self._tasks.start_soon(self._expire)
                 self._emit("session.created", session=self._settings.wire)
                 await self._read()
-        except* TransportError:
-            pass  # the client is gone, which is how a session ends
+        except* (TransportError, ProtocolError):
+            pass  # the client is gone, or was sent away, which is how a session ends
         finally:
             self.is_open = False
 
@@ -104,7 +103,7 @@ class Session:
                 event = await self._line.receive()
                 self._handlers[check_event(event)](event)
             except Refusal as refusal:
-                self._emit("error", error=refusal.error(event.get("event_id")))
+                self._emit("error", error=refusal.error(_name(event)))
 
     async def _expire(self) -> None:
         await self._pace.clock.sleep_until(self._began + self._pace.session_limit)
@@ -114,10 +113,6 @@ class Session:
 
     def _emit(self, kind: str, **fields: object) -> None:
         self._line.put({"type": kind, "event_id": new_id("event"), **fields})
-
-    def _start_soon(self, work: Callable[..., Any], *args: object) -> None:
-        assert self._tasks is not None
-        self._tasks.start_soon(work, *args)
 
     # ── the session and its input ────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +159,7 @@ class Session:
         try:
             audio = self._hearing.commit()
         except Refusal as refusal:
-            self._start_soon(self._refuse_late, refusal.error(event.get("event_id")))
+            self._tasks.start_soon(self._refuse_late, refusal.error(_name(event)))
             return
         self._commit_audio(self._coming or new_id("item"), audio)
 
@@ -177,24 +172,29 @@ class Session:
         self._coming = None
         content = [{"type": "input_audio", "transcript": None}]
         wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": content}
-        item = Item(wire, Clip(format=EAR, data=audio))
+        clip = Clip(format=EAR, data=audio)
+        item = Item(wire, clip)
         before = self._conversation.add(item)
         self._emit("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         self._emit("conversation.item.added", previous_item_id=before, item=item.told())
         self._emit("conversation.item.done", previous_item_id=before, item=item.told())
-        self._start_soon(self._listen, item, self._settings.hears["transcription"])
+        self._tasks.start_soon(self._listen, item, clip, self._settings.hears["transcription"])
 
     def _clear(self, event: Mapping[str, Any]) -> None:  # noqa: ARG002 - all handlers are called alike
         self._hearing.clear()
         self._coming = None
         self._emit("input_audio_buffer.cleared")
 
-    async def _listen(self, item: Item, transcription: Mapping[str, Any] | None) -> None:
+    def _listen_to(self, item: Item) -> None:
+        """Understand an item of the client's own making, if there is anything to hear in it."""
+        if item.clip is not None:
+            self._tasks.start_soon(self._listen, item, item.clip, None)
+
+    async def _listen(self, item: Item, clip: Clip, transcription: Mapping[str, Any] | None) -> None:
         """Understand what was said, and tell the client as the side channel that transcription is."""
         clock = self._pace.clock
         due = clock.now() + self._pace.transcription_delay
-        assert item.clip is not None
-        item.words = await self._brain.transcribe(item.clip.heard_as(EAR))
+        item.words = await self._brain.transcribe(clip.heard_as(EAR))
         item.understood.set()
         if transcription is None:
             return
@@ -205,7 +205,7 @@ class Session:
         for word in re.findall(r"\s*\S+", transcript):
             self._emit(f"{kind}.delta", **place, delta=word, obfuscation=padding(word))
         item.wire["content"][0]["transcript"] = transcript
-        usage = transcription_usage(transcription["model"], item.clip.duration_ms, transcript)
+        usage = transcription_usage(transcription["model"], clip.duration_ms, transcript)
         self._emit(f"{kind}.completed", **place, transcript=transcript, usage=usage)
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,12 +214,13 @@ class Session:
         item = client_item(event["item"], audio_format(self._settings.hears["format"]))
         call_id = item.wire.get("call_id", "")
         if item.wire["type"] == "function_call_output" and not self._conversation.knows_call(call_id):
-            raise Refusal("invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id")
+            raise Refusal(
+                "invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id"
+            )
         before = self._conversation.add(item, after=event.get("previous_item_id"))
         self._emit("conversation.item.added", previous_item_id=before, item=item.told())
         self._emit("conversation.item.done", previous_item_id=before, item=item.told())
-        if not item.understood.is_set():
-            self._start_soon(self._listen, item, None)
+        self._listen_to(item)
 
     def _retrieve_item(self, event: Mapping[str, Any]) -> None:
         item = self._conversation.find(event["item_id"], verb="retrieve", doing="retrieving")
@@ -265,12 +266,12 @@ class Session:
             self._hearing.expect_reply_from(None)
         known = self._conversation.items
         for item in plan.context or ():
-            if item not in known and not item.understood.is_set():
-                self._start_soon(self._listen, item, None)
+            if item not in known:
+                self._listen_to(item)
         response = Response(plan, self._emit)
         scope = anyio.CancelScope()
         self._running[response.id] = response, scope
-        self._start_soon(self._produce, response, scope)
+        self._tasks.start_soon(self._produce, response, scope)
 
     async def _produce(self, response: Response, scope: anyio.CancelScope) -> None:
         context = response.plan.context
@@ -285,3 +286,8 @@ class Session:
         _, scope = self._running.pop(response.id)
         scope.cancel()
         response.cancel(reason)
+
+
+def _name(event: Mapping[str, Any]) -> str | None:
+    event_id = event.get("event_id")
+    return event_id if isinstance(event_id, str) else None

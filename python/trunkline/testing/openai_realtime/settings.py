@@ -51,7 +51,9 @@ _TOOL_NAMES = record({"tool_names": _NAMES, "read_only": boolean})
 
 def _modalities(value: object, path: str) -> None:
     if value not in (["audio"], ["text"]):
-        raise Refusal("invalid_value", f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio'].", path)
+        raise Refusal(
+            "invalid_value", f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio'].", path
+        )
 
 
 def _names_or_filter(value: object, path: str) -> None:
@@ -69,7 +71,9 @@ VOICE = text_or(record({"id": text}, required=["id"]))
 TOOLS = list_of(
     tagged(
         {
-            "function": record({"type": text, "name": text, "description": text, "parameters": map_of(anything)}, required=["name"]),
+            "function": record(
+                {"type": text, "name": text, "description": text, "parameters": map_of(anything)}, required=["name"]
+            ),
             "mcp": record(
                 {
                     "type": text,
@@ -80,7 +84,9 @@ TOOLS = list_of(
                     "authorization": text,
                     "headers": map_of(text),
                     "allowed_tools": nullable(_names_or_filter),
-                    "require_approval": one_of_or(("always", "never"), record({"always": _TOOL_NAMES, "never": _TOOL_NAMES})),
+                    "require_approval": one_of_or(
+                        ("always", "never"), record({"always": _TOOL_NAMES, "never": _TOOL_NAMES})
+                    ),
                 },
                 required=["server_label"],
             ),
@@ -150,7 +156,9 @@ ANSWER_FIELDS: Mapping[str, Check] = {
     "parallel_tool_calls": boolean,
     "reasoning": record({"effort": _EFFORT}),
     "max_output_tokens": one_of_or(("inf",), integer(1, 4096)),
-    "prompt": nullable(record({"id": text, "version": nullable(text), "variables": nullable(map_of(anything))}, required=["id"])),
+    "prompt": nullable(
+        record({"id": text, "version": nullable(text), "variables": nullable(map_of(anything))}, required=["id"])
+    ),
 }
 _SESSIONS = {
     "realtime": record(
@@ -214,7 +222,10 @@ class Settings:
             "truncation": "auto",
             "prompt": None,
             "expires_at": expiry,
-            "audio": {"input": hearing, "output": {"format": _PCM, "voice": "alloy" if older else "marin", "speed": 1.0}},
+            "audio": {
+                "input": hearing,
+                "output": {"format": _PCM, "voice": "alloy" if older else "marin", "speed": 1.0},
+            },
             "include": None,
         }
         if kind == "transcription":
@@ -238,7 +249,7 @@ class Settings:
         """Whether the model is one of those that reason, which say a little more."""
         return re.fullmatch(r"gpt-realtime-2(\.\d+)?(-mini)?", str(self.wire.get("model"))) is not None
 
-    def update(self, changes: object, *, spoken: bool) -> None:
+    def update(self, changes: Any, *, spoken: bool) -> None:
         """Merge what `session.update` carries, or change nothing at all.
 
         Args:
@@ -249,13 +260,14 @@ class Settings:
             Refusal: With the full path of the field.
         """
         tagged(_SESSIONS)(changes, "session")
-        assert isinstance(changes, dict)
         for fixed in ("type", "model"):
             if fixed in changes and changes[fixed] != self.wire.get(fixed):
                 raise invalid_value(changes[fixed], f"session.{fixed}", [self.wire.get(fixed)])
         merged = _merge(self.wire, changes, _SECTIONS)
         if spoken:
-            hold_voice(merged["audio"]["output"]["voice"], self.wire["audio"]["output"]["voice"], "session.audio.output.voice")
+            hold_voice(
+                merged["audio"]["output"]["voice"], self.wire["audio"]["output"]["voice"], "session.audio.output.voice"
+            )
         self._complete(merged)
         self.wire = merged
 
@@ -278,7 +290,9 @@ class Settings:
 def hold_voice(wanted: object, current: object, path: str) -> None:
     """Refuse another voice than the one that has been heard."""
     if wanted != current:
-        raise Refusal("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", path)
+        raise Refusal(
+            "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", path
+        )
 
 
 def audio_format(wire: Mapping[str, Any]) -> AudioFormat:
@@ -292,7 +306,11 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any], sections: Mapping[str
     result = dict(old)
     for name, value in new.items():
         was = old.get(name)
-        same_kind = isinstance(was, dict) and isinstance(value, dict) and value.get("type") == was.get("type", value.get("type"))
+        same_kind = (
+            isinstance(was, dict)
+            and isinstance(value, dict)
+            and value.get("type") == was.get("type", value.get("type"))
+        )
         inside = name in sections and same_kind
         result[name] = _merge(was, value, sections[name]) if inside and was is not None else value
     return result

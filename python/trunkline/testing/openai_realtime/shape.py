@@ -1,7 +1,7 @@
 """What a JSON value must look like, said in tables: a check takes a value and its path and raises the service's refusal.
 
-    SPEED = record({"audio": record({"output": record({"speed": number(0.25, 1.5)})})})
-    SPEED({"audio": {"output": {"sped": 1}}}, "session")    # Refusal: Unknown parameter: 'session.audio.output.sped'.
+SPEED = record({"audio": record({"output": record({"speed": number(0.25, 1.5)})})})
+SPEED({"audio": {"output": {"sped": 1}}}, "session")    # Refusal: Unknown parameter: 'session.audio.output.sped'.
 """
 
 from collections.abc import Callable, Collection, Mapping
