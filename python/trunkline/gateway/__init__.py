@@ -1,1 +1,26 @@
 """Calls, sessions and the carriers' front doors."""
+
+from trunkline.errors import CallRejected
+from trunkline.gateway.config import CallInfo, GatewayConfig, PipelineMode, ProviderName, RealtimeProviderFactory
+from trunkline.gateway.gateway import Gateway
+from trunkline.gateway.session import CallSession
+from trunkline.pipeline import Event, EventType, Metrics, ToolCall, Turn
+
+Session = CallSession
+
+__all__ = [
+    "CallInfo",
+    "CallRejected",
+    "CallSession",
+    "Event",
+    "EventType",
+    "Gateway",
+    "GatewayConfig",
+    "Metrics",
+    "PipelineMode",
+    "ProviderName",
+    "RealtimeProviderFactory",
+    "Session",
+    "ToolCall",
+    "Turn",
+]
