@@ -1,6 +1,5 @@
 import pytest
 from pydantic import ValidationError
-
 from tests.testing.strictness import strict_server_event
 
 DELTA = {

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-
 from tests.testing.strictness import strict_server_event
+
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 from trunkline.transport import WebSocketConnection, connect_websocket
@@ -53,7 +53,7 @@ class ToneBrain:
 
     def __init__(self, rule: Rule | None = None, *, words: str | None = "what is the weather") -> None:
         self.words = words
-        self.rule: Rule = rule or (lambda history, tools: [Say("It is sunny today.")])
+        self.rule: Rule = rule or (lambda *_: [Say("It is sunny today.")])
         self.heard: list[list[Heard]] = []
         self.clips: list[bytes] = []
         self.instructions: list[str] = []
@@ -135,7 +135,11 @@ class Client:
 
 @asynccontextmanager
 async def dialled(
-    vendor: OpenAIRealtimeSimulator, *, query: str = "?model=gpt-realtime-2.1", key: str | None = "sk-test", beta: bool = False
+    vendor: OpenAIRealtimeSimulator,
+    *,
+    query: str = "?model=gpt-realtime-2.1",
+    key: str | None = "sk-test",
+    beta: bool = False,
 ) -> AsyncIterator[Client]:
     """A client on the line, nothing read yet."""
     headers = [("Authorization", f"Bearer {key}")] if key else []

@@ -6,8 +6,8 @@ from typing import Literal
 
 import anyio
 import pytest
-
 from tests.testing.openai_realtime.rig import Event, ToneBrain, dialled, session, tone
+
 from trunkline.clock import ScaledClock
 from trunkline.errors import ConnectionLost, HandshakeRejected
 from trunkline.testing.openai_realtime import Close, Drop, ErrorEvent, OpenAIRealtimeSimulator
@@ -23,8 +23,16 @@ pytestmark = pytest.mark.anyio
         ({"type": "output_audio_buffer.clear"}, "invalid_event", "type"),
         ({"type": "response.create", "respnse": {}}, "unknown_parameter", "respnse"),
         ({"type": "response.create", "response": {"temperature": 0.8}}, "unknown_parameter", "response.temperature"),
-        ({"type": "response.create", "response": {"max_output_tokens": 0}}, "integer_below_min_value", "response.max_output_tokens"),
-        ({"type": "response.create", "response": {"metadata": {"k": "v" * 513}}}, "invalid_value", "response.metadata.k"),
+        (
+            {"type": "response.create", "response": {"max_output_tokens": 0}},
+            "integer_below_min_value",
+            "response.max_output_tokens",
+        ),
+        (
+            {"type": "response.create", "response": {"metadata": {"k": "v" * 513}}},
+            "invalid_value",
+            "response.metadata.k",
+        ),
         ({"type": "response.cancel"}, "response_cancel_not_active", None),
         ({"type": "response.cancel", "response_id": "resp_no"}, "response_cancel_not_active", None),
         ({"type": "input_audio_buffer.append"}, "missing_required_parameter", "audio"),
@@ -119,9 +127,11 @@ async def test_connecting_fails(
 
 
 async def test_the_right_key_opens() -> None:
-    async with OpenAIRealtimeSimulator(brain=ToneBrain(), api_key="sk-right") as vendor:
-        async with session(vendor, key="sk-right"):
-            assert [opened.is_open for opened in vendor.sessions] == [True]
+    async with (
+        OpenAIRealtimeSimulator(brain=ToneBrain(), api_key="sk-right") as vendor,
+        session(vendor, key="sk-right"),
+    ):
+        assert [opened.is_open for opened in vendor.sessions] == [True]
 
 
 async def test_a_session_expires() -> None:

@@ -3,8 +3,8 @@
 import base64
 
 import pytest
-
 from tests.testing.openai_realtime.rig import Client, Event, ToneBrain, kinds, session, tone
+
 from trunkline.testing.brain import Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 
@@ -56,7 +56,7 @@ async def test_truncating_works_at_both_bounds_and_not_beyond() -> None:
 
 
 async def test_truncating_an_answer_that_is_still_being_spoken() -> None:
-    brain = ToneBrain(lambda history, tools: [Say("one two three four five six seven eight")])
+    brain = ToneBrain(lambda *_: [Say("one two three four five six seven eight")])
     async with OpenAIRealtimeSimulator(brain=brain, speed=1, chunk_ms=100) as vendor, session(vendor) as client:
         await client.send("response.create")
         item_id = (await client.until("response.output_audio.delta"))[-1]["item_id"]
@@ -79,7 +79,9 @@ async def test_only_the_models_voice_can_be_truncated() -> None:
         assert refused["message"] == "Only model output audio messages can be truncated"
 
 
-@pytest.mark.parametrize(("verb", "doing"), [("truncate", "truncating"), ("delete", "deleting"), ("retrieve", "retrieving")])
+@pytest.mark.parametrize(
+    ("verb", "doing"), [("truncate", "truncating"), ("delete", "deleting"), ("retrieve", "retrieving")]
+)
 async def test_an_unknown_item(verb: str, doing: str) -> None:
     more = {"content_index": 0, "audio_end_ms": 0} if verb == "truncate" else {}
     async with OpenAIRealtimeSimulator(brain=ToneBrain()) as vendor, session(vendor) as client:
@@ -97,7 +99,12 @@ async def test_history_is_seeded_in_any_order_and_heard_by_the_brain() -> None:
             added, done = await client.until("conversation.item.done")
             assert added["item"] == done["item"]
             assert added["item"]["status"] == "completed"
-        system = {"id": "item_rules", "type": "message", "role": "system", "content": [{"type": "input_text", "text": "Rules"}]}
+        system = {
+            "id": "item_rules",
+            "type": "message",
+            "role": "system",
+            "content": [{"type": "input_text", "text": "Rules"}],
+        }
         await client.send("conversation.item.create", item=system, previous_item_id="root")
         assert (await client.until("conversation.item.done"))[0]["previous_item_id"] is None
         later = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And"}]}
@@ -127,9 +134,21 @@ async def test_audio_may_come_as_an_item() -> None:
 @pytest.mark.parametrize(
     ("fields", "code", "param"),
     [
-        ({"item": {"type": "function_call_output", "call_id": "call_no", "output": ""}}, "invalid_tool_call_id", "item.call_id"),
-        ({"item": {"type": "message", "role": "user", "content": []}, "previous_item_id": "no"}, "item_not_found", "previous_item_id"),
-        ({"item": {"type": "message", "role": "user", "content": [{"type": "text"}]}}, "invalid_value", "item.content[0].type"),
+        (
+            {"item": {"type": "function_call_output", "call_id": "call_no", "output": ""}},
+            "invalid_tool_call_id",
+            "item.call_id",
+        ),
+        (
+            {"item": {"type": "message", "role": "user", "content": []}, "previous_item_id": "no"},
+            "item_not_found",
+            "previous_item_id",
+        ),
+        (
+            {"item": {"type": "message", "role": "user", "content": [{"type": "text"}]}},
+            "invalid_value",
+            "item.content[0].type",
+        ),
         ({"item": {"type": "message", "role": "user", "content": [], "nme": ""}}, "unknown_parameter", "item.nme"),
         ({"item": {"type": "message", "content": []}}, "missing_required_parameter", "item.role"),
         ({"item": {"id": "x" * 33, "type": "message", "role": "user", "content": []}}, "invalid_value", "item.id"),
@@ -147,5 +166,8 @@ async def test_an_id_is_taken_once() -> None:
     item = {"id": "item_mine", "type": "message", "role": "user", "content": []}
     async with OpenAIRealtimeSimulator(brain=ToneBrain()) as vendor, session(vendor) as client:
         await client.send("conversation.item.create", item=item)
-        assert kinds(await client.until("conversation.item.done")) == ["conversation.item.added", "conversation.item.done"]
+        assert kinds(await client.until("conversation.item.done")) == [
+            "conversation.item.added",
+            "conversation.item.done",
+        ]
         assert (await error(client, "conversation.item.create", item=item))["code"] == "invalid_value"

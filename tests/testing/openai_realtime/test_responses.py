@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
-
 from tests.testing.openai_realtime.rig import Event, ToneBrain, kinds, session
+
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 
@@ -29,7 +29,9 @@ async def test_a_response_beside_the_conversation() -> None:
         assert created["response"]["metadata"] == {"purpose": "title"}
         brain.may_answer.set()
         events = await client.turn() + await client.turn()
-        beside = [e for e in events if created["response"]["id"] in {e.get("response_id"), e.get("response", {}).get("id")}]
+        beside = [
+            e for e in events if created["response"]["id"] in {e.get("response_id"), e.get("response", {}).get("id")}
+        ]
         assert kinds(beside) == [
             "response.output_item.added",
             "response.content_part.added",
@@ -86,7 +88,7 @@ async def test_which_tools_are_offered(options: Event, offered: list[str]) -> No
 
 
 async def test_a_call_of_a_tool_that_was_not_offered_fails_the_response() -> None:
-    brain = ToneBrain(lambda history, tools: [CallTool("hang_up", {})])
+    brain = ToneBrain(lambda *_: [CallTool("hang_up", {})])
     async with OpenAIRealtimeSimulator(brain=brain) as vendor, session(vendor) as client:
         await client.send("response.create")
         response = (await client.turn())[-2]["response"]
@@ -95,7 +97,7 @@ async def test_a_call_of_a_tool_that_was_not_offered_fails_the_response() -> Non
 
 
 async def test_a_response_that_has_used_its_tokens_is_incomplete() -> None:
-    brain = ToneBrain(lambda history, tools: [Say("one two three four five six seven eight")])
+    brain = ToneBrain(lambda *_: [Say("one two three four five six seven eight")])
     async with OpenAIRealtimeSimulator(brain=brain) as vendor, session(vendor) as client:
         await client.send("response.create", response={"max_output_tokens": 6})
         response = (await client.turn())[-2]["response"]

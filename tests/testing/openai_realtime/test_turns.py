@@ -1,11 +1,12 @@
 """The orders of §10, event by event."""
 
 import base64
+from collections.abc import Sequence
 
 import anyio
 import pytest
-
 from tests.testing.openai_realtime.rig import Client, ToneBrain, dialled, kinds, session, squeezed, tone
+
 from trunkline.audio import AudioFormat, StreamConverter
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
@@ -43,7 +44,11 @@ async def test_session_created_is_the_first_event_and_tells_the_whole_session() 
         told = created["session"]
         assert told["id"].startswith("sess_")
         assert told["model"] == "gpt-realtime-2.1"
-        assert told["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin", "speed": 1.0}
+        assert told["audio"]["output"] == {
+            "format": {"type": "audio/pcm", "rate": 24000},
+            "voice": "marin",
+            "speed": 1.0,
+        }
         assert told["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
 
 
@@ -135,7 +140,7 @@ async def test_a_manual_turn() -> None:
 
 
 async def test_the_transcript_comes_by_the_side_and_after_the_answer_has_begun() -> None:
-    brain = ToneBrain(lambda history, tools: [Say("one two three four five six")])
+    brain = ToneBrain(lambda *_: [Say("one two three four five six")])
     vendor = OpenAIRealtimeSimulator(brain=brain, speed=2, chunk_ms=100, transcription_delay=0.1)
     async with vendor, session(vendor) as client:
         await client.configure(audio={"input": {"transcription": {"model": "gpt-4o-transcribe"}}})
@@ -162,7 +167,7 @@ async def test_speech_that_is_not_understood_is_heard_as_such() -> None:
         assert brain.heard == [[Heard("user", None)]]
 
 
-def weather(history: list[Heard], tools: list[str]) -> list[Say | CallTool]:
+def weather(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
     if any(heard.role == "tool" for heard in history):
         return [Say(f"I heard {history[-1].text}")]
     return [Say("One moment."), CallTool("get_weather", {"city": "London"}), CallTool("get_weather", {"city": "Tokyo"})]
@@ -231,7 +236,7 @@ CUT = SPOKEN[5:]
 
 
 async def test_speech_cuts_an_answer_that_is_being_made() -> None:
-    brain = ToneBrain(lambda history, tools: [Say("one two three four five six seven eight")])
+    brain = ToneBrain(lambda *_: [Say("one two three four five six seven eight")])
     async with OpenAIRealtimeSimulator(brain=brain, speed=1, chunk_ms=100) as vendor, session(vendor) as client:
         await client.send("response.create")
         await client.until("response.output_audio.delta")

@@ -10,10 +10,10 @@ import anyio.lowlevel
 from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
 from trunkline.testing.brain import Brain, Say
-from trunkline.testing.openai_realtime.conversation import Clip, Item, bytes_per_ms, history
+from trunkline.testing.openai_realtime.conversation import Clip, Item, history
 from trunkline.testing.openai_realtime.response import Response
 
-MOUTH = AudioFormat("linear16", 24000, 1)
+MOUTH = AudioFormat("linear16", 24_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ async def _say(response: Response, text: str, brain: Brain, delivery: Delivery, 
 
 
 async def _hand_out(response: Response, words: Sequence[str], audio: bytes, delivery: Delivery) -> None:
-    size = int(delivery.chunk_ms * bytes_per_ms(response.plan.format))
+    size = response.plan.format.frame_bytes(delivery.chunk_ms)
     count = math.ceil(len(audio) / size)
     began, told = delivery.clock.now(), 0
     for position in range(count):

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from trunkline.audio import AudioFormat, StreamConverter
+from trunkline.audio import AudioFormat, convert
 from trunkline.testing.brain import Heard
 from trunkline.testing.openai_realtime.ids import new_id
 from trunkline.testing.openai_realtime.refusal import Refusal, invalid_value
@@ -23,18 +23,15 @@ class Clip:
     @property
     def duration_ms(self) -> float:
         """How long it plays."""
-        return len(self.data) / bytes_per_ms(self.format)
+        return self.format.duration_ms(len(self.data))
 
     def heard_as(self, audio: AudioFormat) -> bytes:
         """The same sound in another format."""
-        if audio == self.format:
-            return self.data
-        converter = StreamConverter(self.format, audio)
-        return converter.convert(self.data) + converter.flush()
+        return self.data if audio == self.format else convert(self.data, self.format, audio)
 
     def cut(self, end_ms: int) -> None:
         """Keep only what plays before `end_ms`."""
-        self.data = self.data[: int(end_ms * bytes_per_ms(self.format))]
+        self.data = self.data[: self.format.frame_bytes(end_ms)]
 
 
 @dataclass(slots=True)
@@ -152,12 +149,6 @@ class Conversation:
             if item.id == item_id:
                 return position
         raise Refusal(code, message, "item_id" if code != "item_not_found" else "previous_item_id")
-
-
-def bytes_per_ms(audio: AudioFormat) -> float:
-    """How much of a format plays in a millisecond."""
-    width = 2 if audio == AudioFormat("linear16", audio.sample_rate, 1) else 1
-    return audio.sample_rate * width / 1000
 
 
 def client_item(wire: Mapping[str, Any], audio: AudioFormat) -> Item:

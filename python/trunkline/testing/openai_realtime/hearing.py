@@ -10,10 +10,9 @@ from typing import Any
 
 from trunkline.audio import AudioFormat, StreamConverter
 from trunkline.stt.vad import VoiceActivityDetector
-from trunkline.testing.openai_realtime.conversation import bytes_per_ms
 from trunkline.testing.openai_realtime.refusal import Refusal
 
-EAR = AudioFormat("linear16", 16000, 1)
+EAR = AudioFormat("linear16", 16_000)
 _SAMPLES_PER_MS = 16
 _SHORTEST_COMMIT_MS = 100
 # What the semantic detector does with meaning is done with pauses here.
@@ -89,7 +88,7 @@ class Hearing:
 
     def append(self, data: bytes) -> list[SpeechBegan | SpeechEnded | NobodySpoke]:
         """Take audio in any number of bytes and tell what was noticed in it, in order."""
-        self._fresh_ms += len(data) / bytes_per_ms(self._format)
+        self._fresh_ms += self._format.duration_ms(len(data))
         pcm = self._converter.convert(data)
         self._held += pcm
         self._total += len(pcm) // 2

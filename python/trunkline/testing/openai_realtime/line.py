@@ -97,7 +97,13 @@ class Line:
                 await self._socket.aclose(code, reason)
                 raise ConnectionLost(code, reason)
             case ErrorEvent() as fault:
-                error = {"type": fault.type, "code": fault.code, "message": fault.message, "param": None, "event_id": None}
+                error = {
+                    "type": fault.type,
+                    "code": fault.code,
+                    "message": fault.message,
+                    "param": None,
+                    "event_id": None,
+                }
                 await self._send({"type": "error", "event_id": new_id("event"), "error": error})
             case _:
                 pass

@@ -259,10 +259,10 @@ class Settings:
         Raises:
             Refusal: With the full path of the field.
         """
-        tagged(_SESSIONS)(changes, "session")
-        for fixed in ("type", "model"):
-            if fixed in changes and changes[fixed] != self.wire.get(fixed):
-                raise invalid_value(changes[fixed], f"session.{fixed}", [self.wire.get(fixed)])
+        kind = self.wire["type"]
+        tagged({kind: _SESSIONS[kind]})(changes, "session")
+        if "model" in changes and changes["model"] != self.wire["model"]:
+            raise invalid_value(changes["model"], "session.model", [self.wire["model"]])
         merged = _merge(self.wire, changes, _SECTIONS)
         if spoken:
             hold_voice(
@@ -298,8 +298,8 @@ def hold_voice(wanted: object, current: object, path: str) -> None:
 def audio_format(wire: Mapping[str, Any]) -> AudioFormat:
     """What a format object of the protocol means."""
     if wire["type"] == "audio/pcm":
-        return AudioFormat("linear16", 24000, 1)
-    return AudioFormat("mulaw" if wire["type"] == "audio/pcmu" else "alaw", 8000, 1)
+        return AudioFormat("linear16", 24_000)
+    return AudioFormat("mulaw" if wire["type"] == "audio/pcmu" else "alaw", 8_000)
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
