@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from trunkline.errors import ConnectionLost
-from trunkline.testing.openai_realtime.faults import Close, Drop, ErrorEvent, FaultScript
+from trunkline.testing.openai_realtime.faults import Close, Drop, ErrorEvent, Fault, FaultScript
 from trunkline.testing.openai_realtime.ids import new_id
 from trunkline.testing.openai_realtime.refusal import Refusal
 from trunkline.transport.connection import WebSocketConnection
@@ -62,8 +62,9 @@ class Line:
             if isinstance(entry, _HangUp):
                 await self._socket.aclose(entry.code, entry.reason)
                 return
+            fault = self._script.due(entry["type"])
             await self._send(entry)
-            await self._suffer(entry["type"])
+            await self._suffer(fault)
 
     async def receive(self) -> dict[str, Any]:
         """The next event of the client's.
@@ -80,15 +81,15 @@ class Line:
         if not isinstance(event, dict):
             raise Refusal("invalid_json", "An event has to be a JSON object in a text message.")
         self._journal.received.append(event)
-        await self._suffer(str(event.get("type")))
+        await self._suffer(self._script.due(str(event.get("type"))))
         return event
 
     async def _send(self, event: dict[str, Any]) -> None:
         self._journal.sent.append(event)
         await self._socket.send(json.dumps(event))
 
-    async def _suffer(self, kind: str) -> None:
-        match self._script.due(kind):
+    async def _suffer(self, fault: Fault | None) -> None:
+        match fault:
             case Drop():
                 # A connection has no public way to break like this, and only a simulator wants one.
                 await self._socket._break("dropped by the script")  # noqa: SLF001
@@ -96,7 +97,7 @@ class Line:
             case Close(code=code, reason=reason):
                 await self._socket.aclose(code, reason)
                 raise ConnectionLost(code, reason)
-            case ErrorEvent() as fault:
+            case ErrorEvent():
                 error = {
                     "type": fault.type,
                     "code": fault.code,
