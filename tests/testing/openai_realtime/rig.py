@@ -30,6 +30,7 @@ class ToneDetector:
     """Speech is whatever is loud."""
 
     window_ms = WINDOW_MS
+    sample_rate = 16000
 
     def __init__(self) -> None:
         self._rest = b""

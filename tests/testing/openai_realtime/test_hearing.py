@@ -48,6 +48,15 @@ def test_two_turns_are_found_at_the_same_places_whatever_the_chunks(chunk: int) 
     assert ear.position_ms == 1700
 
 
+def test_bytes_that_split_a_sample_are_joined_again() -> None:
+    heard = bytes(48 * 400) + tone(300) + bytes(48 * 300)
+    whole = Hearing(ToneDetector(), AudioFormat("linear16", 24_000), TURNS)
+    torn = Hearing(ToneDetector(), AudioFormat("linear16", 24_000), TURNS)
+    noticed = [moment for begin in range(0, len(heard), 961) for moment in torn.append(heard[begin : begin + 961])]
+    assert noticed == whole.append(heard)
+    assert [type(moment) for moment in noticed] == [SpeechBegan, SpeechEnded]
+
+
 def test_padding_does_not_reach_into_the_turn_before() -> None:
     ear = hearing(prefix_padding_ms=1000)
     noticed = ear.append(speech(300) + silence(240) + speech(100))

@@ -91,7 +91,7 @@ async def test_a_client_that_leaves_ends_its_session() -> None:
         assert len(anyio.get_running_tasks()) < before
 
 
-async def test_a_brain_that_raises_ends_the_session() -> None:
+async def test_a_brain_that_raises_is_logged_and_ends_the_session(caplog: pytest.LogCaptureFixture) -> None:
     def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
         raise LookupError("no rule")
 
@@ -100,6 +100,8 @@ async def test_a_brain_that_raises_ends_the_session() -> None:
         with pytest.raises(ConnectionLost) as lost:
             await client.turn()
         assert lost.value.code == 1011
+        assert client.events[-1]["type"] == "response.created"
+        assert "no rule" in caplog.text
 
 
 async def test_over_tls() -> None:

@@ -91,7 +91,7 @@ class Hearing:
         self._fresh_ms += self._format.duration_ms(len(data))
         pcm = self._converter.convert(data)
         self._held += pcm
-        self._total += len(pcm) // 2
+        self._total = self._held_from + len(self._held) // 2
         noticed: list[SpeechBegan | SpeechEnded | NobodySpoke] = []
         if self._turns is not None:
             for probability in self._detector.feed(pcm):

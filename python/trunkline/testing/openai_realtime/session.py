@@ -4,8 +4,9 @@ Every change happens without waiting, so no two can mix; what takes time (unders
 tasks of the session's own group. The reader never blocks.
 """
 
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,6 +27,8 @@ from trunkline.testing.openai_realtime.refusal import Refusal
 from trunkline.testing.openai_realtime.response import Response
 from trunkline.testing.openai_realtime.settings import Settings, audio_format
 from trunkline.testing.openai_realtime.usage import transcription_usage
+
+log = logging.getLogger("trunkline.testing")
 
 # A commit that is too small was seen to be refused about a second late.
 _LATE_REFUSAL = 1.0
@@ -114,6 +117,14 @@ class Session:
     def _emit(self, kind: str, **fields: object) -> None:
         self._line.put({"type": kind, "event_id": new_id("event"), **fields})
 
+    async def _think(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Let the brain work; should it fail, the session closes in order, behind what was already said."""
+        try:
+            await work(*args)
+        except Exception:  # whatever a brain raises
+            log.exception("the brain behind a simulated session failed")
+            self._line.hang_up(1011, "internal error")
+
     # ── the session and its input ────────────────────────────────────────────────────────────────────────────────────
 
     def _update(self, event: Mapping[str, Any]) -> None:
@@ -178,7 +189,7 @@ class Session:
         self._emit("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         self._emit("conversation.item.added", previous_item_id=before, item=item.told())
         self._emit("conversation.item.done", previous_item_id=before, item=item.told())
-        self._tasks.start_soon(self._listen, item, clip, self._settings.hears["transcription"])
+        self._tasks.start_soon(self._think, self._listen, item, clip, self._settings.hears["transcription"])
 
     def _clear(self, event: Mapping[str, Any]) -> None:  # noqa: ARG002 - all handlers are called alike
         self._hearing.clear()
@@ -188,7 +199,7 @@ class Session:
     def _listen_to(self, item: Item) -> None:
         """Understand an item of the client's own making, if there is anything to hear in it."""
         if item.clip is not None:
-            self._tasks.start_soon(self._listen, item, item.clip, None)
+            self._tasks.start_soon(self._think, self._listen, item, item.clip, None)
 
     async def _listen(self, item: Item, clip: Clip, transcription: Mapping[str, Any] | None) -> None:
         """Understand what was said, and tell the client as the side channel that transcription is."""
@@ -271,7 +282,7 @@ class Session:
         response = Response(plan, self._emit)
         scope = anyio.CancelScope()
         self._running[response.id] = response, scope
-        self._tasks.start_soon(self._produce, response, scope)
+        self._tasks.start_soon(self._think, self._produce, response, scope)
 
     async def _produce(self, response: Response, scope: anyio.CancelScope) -> None:
         context = response.plan.context
