@@ -101,7 +101,8 @@ class SignatureValidator:
     def verify_upgrade(self, url: str, signature: str | None, *, settings: str | None = None) -> None:
         """Check the upgrade of a media socket: signed is the `wss` form of the Stream's url, with no fields.
 
-        An address without a path may be signed with a slash at its end, and one that is only a slash without it; otherwise as `verify_form`.
+        An address without a path may be signed with a slash at its end, and one whose path is a slash without it; otherwise as
+        `verify_form`.
         """
         forms = [slashed for form in _port_forms(url) for slashed in _slash_forms(_socket_form(form))]
         self._verify(forms, [], signature, settings)

@@ -6,12 +6,17 @@ The signature is written out here instead of taken from the package, so that a m
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from email.utils import format_datetime
-from typing import Final, Literal
+from ssl import SSLContext
+from types import TracebackType
+from typing import Final, Literal, Self
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from trunkline.clock import Clock
+from trunkline.errors import ConfigError, TransportError
+from trunkline.transport import HttpClient, HttpResponse
 
 Signing = Literal["right", "wrong", "none"]
 """How requests are signed: as Twilio does, with another secret, or not at all."""
@@ -19,7 +24,9 @@ Signing = Literal["right", "wrong", "none"]
 _USER_AGENT: Final = "TwilioProxy/1.1"
 
 
-def sign(auth_token: str, url: str, fields: dict[str, str] | None = None, *, signing: Signing = "right") -> dict[str, str]:
+def sign(
+    auth_token: str, url: str, fields: dict[str, str] | None = None, *, signing: Signing = "right"
+) -> dict[str, str]:
     """The signature header of a request, to be merged into its headers; empty for an unsigned one."""
     if signing == "none":
         return {}
@@ -101,3 +108,89 @@ class CallRecord:
             "StreamEvent": event,
             "Timestamp": moment,
         }
+
+
+class Webhooks:
+    """Makes the requests of one call; use it in `async with`.
+
+    Args:
+        record: The call that they tell of.
+        auth_token: What they are signed with.
+        signing: How.
+        status_callback_url: Where the call's progress is told; None for nowhere.
+        status_events: Which events of it are.
+        out_of_order: Tell the last one first.
+        tls: What to trust; the system's certificates if None.
+        timeout: Seconds for a whole answer.
+        fail: Called with Twilio's error code and the reason when a request had no answer, or a callback a bad one.
+        clock: Whose seconds.
+    """
+
+    def __init__(
+        self,
+        record: CallRecord,
+        *,
+        auth_token: str,
+        signing: Signing,
+        status_callback_url: str | None,
+        status_events: frozenset[str],
+        out_of_order: bool,
+        tls: SSLContext | None,
+        timeout: float,
+        fail: Callable[[int, str], None],
+        clock: Clock,
+    ) -> None:
+        self._record = record
+        self._auth_token = auth_token
+        self._signing = signing
+        self._status_callback_url = status_callback_url
+        self._status_events = status_events
+        self._out_of_order = out_of_order
+        self._fail = fail
+        self._kept_back: list[dict[str, str]] = []
+        self._http = HttpClient(timeout=timeout, tls=tls, clock=clock)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, traceback)
+
+    async def ask(self, url: str, method: str, fields: dict[str, str], *, copies: int = 1) -> HttpResponse | None:
+        """Ask for a document, `copies` times; the first answer, or None if there was none."""
+        request = Request(method=method, url=url, fields=fields, auth_token=self._auth_token, signing=self._signing)
+        answer = await self._send(request)
+        for _ in range(1, copies):
+            await self._send(request)
+        return answer
+
+    async def tell(self, url: str, fields: dict[str, str]) -> None:
+        """Make a callback; what is answered does not matter, so long as it is a success."""
+        request = Request(method="POST", url=url, fields=fields, auth_token=self._auth_token, signing=self._signing)
+        answer = await self._send(request)
+        if answer is not None and not 200 <= answer.status < 300:
+            self._fail(11200, f"a callback was answered with HTTP status {answer.status}")
+
+    async def progress(self, event: str, status: str, *, duration_s: float | None = None) -> None:
+        """Tell of the call's progress, if anybody wants to hear of this event."""
+        if self._status_callback_url is None or event not in self._status_events:
+            return
+        fields = self._record.progress(status, duration_s=duration_s)
+        if self._out_of_order and event != "completed":
+            self._kept_back.append(fields)
+            return
+        for told in [fields, *reversed(self._kept_back)]:
+            await self.tell(self._status_callback_url, told)
+        self._kept_back.clear()
+
+    async def _send(self, request: Request) -> HttpResponse | None:
+        try:
+            return await self._http.request(
+                request.method, request.url, headers=request.headers.items(), content=request.body or None
+            )
+        except (TransportError, ConfigError) as error:
+            self._fail(11200, str(error))
+            return None

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urljoin, urlsplit
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 _CONTENT_TYPES: Final = {"text/xml", "application/xml"}
 
@@ -95,8 +95,8 @@ def read_twiml(body: bytes, content_type: str, *, base_url: str) -> list[Verb]:
     if b"<!DOCTYPE" in body:
         raise DocumentRefused(12100, "the document declares a type")
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        root = fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
+    except (ParseError, LookupError, ValueError) as error:
         raise DocumentRefused(12100, f"the document is not well-formed XML: {error}") from None
     if root.tag != "Response":
         raise DocumentRefused(12100, f"the document's root is {root.tag!r}, not 'Response'")
@@ -113,7 +113,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _verb(element: ElementTree.Element, base_url: str) -> Verb:
+def _verb(element: Element, base_url: str) -> Verb:
     match element.tag:
         case "Connect":
             return _connect(element, base_url)
@@ -137,7 +137,7 @@ def _verb(element: ElementTree.Element, base_url: str) -> Verb:
             return NotSimulated(tag)
 
 
-def _connect(element: ElementTree.Element, base_url: str) -> Connect | NotSimulated:
+def _connect(element: Element, base_url: str) -> Connect | NotSimulated:
     if [child.tag for child in element] != ["Stream"]:
         return NotSimulated("Connect without exactly one Stream")
     stream = element[0]
@@ -183,23 +183,23 @@ def _stream_refusal(url: str) -> tuple[int, str] | None:
     return None
 
 
-def _absolute(element: ElementTree.Element, attribute: str, base_url: str) -> str:
+def _absolute(element: Element, attribute: str, base_url: str) -> str:
     url = element.get(attribute, "")
     return urljoin(base_url, url) if url else ""
 
 
-def _method(element: ElementTree.Element) -> str:
+def _method(element: Element) -> str:
     return _one_of(element, "method", "POST", {"GET", "POST"})
 
 
-def _one_of(element: ElementTree.Element, attribute: str, default: str, allowed: set[str]) -> str:
+def _one_of(element: Element, attribute: str, default: str, allowed: set[str]) -> str:
     value = element.get(attribute, default)
     if value not in allowed:
         raise DocumentRefused(12100, f"{element.tag} {attribute} {value!r} is not one of {', '.join(sorted(allowed))}")
     return value
 
 
-def _seconds(element: ElementTree.Element, attribute: str, default: int) -> float:
+def _seconds(element: Element, attribute: str, default: int) -> float:
     value = element.get(attribute, str(default))
     if not (value.isascii() and value.isdigit()) or int(value) == 0:
         raise DocumentRefused(12100, f"{element.tag} {attribute} {value!r} is not a whole number of seconds")

@@ -47,6 +47,7 @@ _KINDS: Final = frozenset(kind for _, kind in _NEXT)
 _ENCODINGS: Final = {"audio/x-mulaw": "mulaw"}
 _DIGITS: Final = frozenset("0123456789*#ABCD")
 _COUNTER_DIGITS: Final = 18
+_NAME_CHARS: Final = 80  # of a name that somebody else chose, in an event
 
 
 class TwilioStream:
@@ -107,7 +108,9 @@ class TwilioStream:
         if not isinstance(kind, str):
             raise _error("must be a string", "event")
         if kind not in _KINDS:
-            return UnknownReceived(kind)
+            if "sequenceNumber" in told:  # every message is numbered, so this one must not look like a gap
+                self._count(_counter(told, "sequenceNumber"))
+            return UnknownReceived(kind[:_NAME_CHARS])
         following = self._advance(kind)
         event = self._read(kind, told)
         self._state = following
@@ -202,7 +205,7 @@ class TwilioStream:
             raise _error(f"more than {self._max_payload_bytes} bytes of audio", "media.payload")
         self._count(sequence)
         if track != "inbound":  # what the caller hears, where somebody asked for both tracks: not the caller's voice
-            return UnknownReceived(f"media of track {track}")
+            return UnknownReceived(f"media of track {track[:_NAME_CHARS]}")
         return MediaReceived(audio, timestamp, sequence)
 
     def _start(self, told: dict[str, Any]) -> StreamStarted:

@@ -52,7 +52,9 @@ def connect_stream(
     )
     for key, value in (parameters or {}).items():
         if max_parameter_chars is not None and len(key) + len(value) > max_parameter_chars:
-            raise InvalidConfig("parameters", f"{key[:40]!r} and its value have more than {max_parameter_chars} characters")
+            raise InvalidConfig(
+                "parameters", f"{key[:40]!r} and its value have more than {max_parameter_chars} characters"
+            )
         SubElement(stream, "Parameter", _attributes(name=key, value=value))
     return _document(response)
 
