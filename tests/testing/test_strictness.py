@@ -1,5 +1,6 @@
 import pytest
 from pydantic import ValidationError
+
 from tests.testing.strictness import strict_server_event
 
 DELTA = {

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from tests.testing.strictness import strict_server_event
 
+from tests.testing.strictness import strict_server_event
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 from trunkline.transport import WebSocketConnection, connect_websocket

@@ -6,8 +6,8 @@ from typing import Literal
 
 import anyio
 import pytest
-from tests.testing.openai_realtime.rig import Event, ToneBrain, dialled, session, tone
 
+from tests.testing.openai_realtime.rig import Event, ToneBrain, dialled, session, tone
 from trunkline.clock import ScaledClock
 from trunkline.errors import ConnectionLost, HandshakeRejected
 from trunkline.testing.openai_realtime import Close, Drop, ErrorEvent, OpenAIRealtimeSimulator

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from tests.testing.openai_realtime.rig import ToneDetector, tone
 
+from tests.testing.openai_realtime.rig import ToneDetector, tone
 from trunkline.audio import AudioFormat
 from trunkline.testing.openai_realtime.hearing import EAR, Hearing, NobodySpoke, SpeechBegan, SpeechEnded
 from trunkline.testing.openai_realtime.refusal import Refusal

@@ -3,8 +3,8 @@
 import base64
 
 import pytest
-from tests.testing.openai_realtime.rig import Client, Event, ToneBrain, kinds, session, tone
 
+from tests.testing.openai_realtime.rig import Client, Event, ToneBrain, kinds, session, tone
 from trunkline.testing.brain import Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 

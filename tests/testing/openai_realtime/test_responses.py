@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
-from tests.testing.openai_realtime.rig import Event, ToneBrain, kinds, session
 
+from tests.testing.openai_realtime.rig import Event, ToneBrain, kinds, session
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 

@@ -8,9 +8,9 @@ import anyio.to_thread
 import pytest
 from openai import OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
+
 from tests.testing.openai_realtime.rig import ToneBrain, tone
 from tests.testing.strictness import strict_server_event
-
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 

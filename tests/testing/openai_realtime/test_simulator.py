@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 import pytest
 import trustme
-from tests.testing.openai_realtime.rig import ToneBrain, session, tone
 
 import trunkline.testing.openai_realtime as package
+from tests.testing.openai_realtime.rig import ToneBrain, session, tone
 from trunkline.errors import ConnectionLost, InvalidConfig, TransportError
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
-from tests.testing.openai_realtime.rig import Client, ToneBrain, dialled, kinds, session, squeezed, tone
 
+from tests.testing.openai_realtime.rig import Client, ToneBrain, dialled, kinds, session, squeezed, tone
 from trunkline.audio import AudioFormat, StreamConverter
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
