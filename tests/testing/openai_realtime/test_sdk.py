@@ -75,7 +75,7 @@ def cancel(url: str) -> tuple[str, str]:
 def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
     if history and history[-1].role == "tool":
         return [Say(f"Expect {history[-1].text}.")]
-    return [CallTool("get_weather", {"city": "London"})] if tools else [Say("one two three four five six seven eight")]
+    return [CallTool("get_weather", {"city": "London"})] if tools else [Say("more " * 50)]
 
 
 async def test_the_sdk_completes_a_spoken_turn() -> None:
