@@ -1,6 +1,7 @@
 """An open WebSocket, whatever the other side does."""
 
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -33,6 +34,12 @@ async def never(stream: SocketStream) -> None:
 async def flood(connection: WebSocketConnection) -> None:
     while True:
         await connection.send("x" * 2**20)
+
+
+async def receive_in_short_waits(connection: WebSocketConnection, clock: ScaledClock) -> None:
+    while True:
+        with clock.move_on_after(15):
+            await connection.receive()
 
 
 @asynccontextmanager
@@ -127,8 +134,9 @@ async def test_whatever_breaks_the_protocol_is_a_typed_error_once(
 ) -> None:
     async with talking_to(rude_websocket, frame(Opcode.TEXT, b"good") + said) as connection:
         assert await connection.receive() == "good"
-        with pytest.raises(error):
+        with pytest.raises(error) as first:
             await connection.receive()
+        assert getattr(first.value, "limit", 1000) == 1000
         with pytest.raises(ConnectionLost) as caught:
             await connection.receive()
         assert caught.value.code in {1002, 1007, 1009}
@@ -154,23 +162,53 @@ async def test_a_peer_that_dies_without_a_close_frame_is_1006(rude_websocket: Ru
 
 async def test_silence_is_asked_and_then_ends_the_connection(rude_websocket: RudeWebSocket) -> None:
     clock = ScaledClock(200)
-    async with rude_websocket(never) as url, connect_websocket(url, clock=clock, close_timeout=1) as connection:
+    async with (
+        rude_websocket(never) as url,
+        connect_websocket(url, clock=clock, connect_timeout=1000, close_timeout=10) as connection,
+    ):
         began = clock.now()
         with pytest.raises(ConnectionLost) as caught:
             await connection.receive()
     assert (caught.value.code, caught.value.reason) == (1006, "no answer to ping")
-    assert 40 <= clock.now() - began < 80
+    assert clock.now() - began >= 40
+
+
+async def test_silence_adds_up_over_short_waits(rude_websocket: RudeWebSocket) -> None:
+    clock = ScaledClock(200)
+    async with (
+        rude_websocket(never) as url,
+        connect_websocket(url, clock=clock, connect_timeout=1000, close_timeout=10) as connection,
+    ):
+        with anyio.fail_after(5), pytest.raises(ConnectionLost, match="no answer to ping"):
+            await receive_in_short_waits(connection, clock)
 
 
 async def test_a_peer_that_answers_pings_is_kept_however_short_the_waits(echo_server: Server) -> None:
-    clock = ScaledClock(1000)
-    async with connect_websocket(f"{echo_server.url}/echo", clock=clock) as connection:
-        end = clock.now() + 150
+    clock = ScaledClock(100)
+    async with connect_websocket(
+        f"{echo_server.url}/echo", clock=clock, connect_timeout=1000, close_timeout=1000
+    ) as connection:
+        end = clock.now() + 90
         while clock.now() < end:
             with clock.move_on_after(15):
                 await connection.receive()
         await connection.send("still here")
         assert await connection.receive() == "still here"
+
+
+async def test_a_stall_of_this_process_is_not_the_peers_silence(rude_websocket: RudeWebSocket) -> None:
+    async def answer_after_a_stall(stream: SocketStream) -> None:
+        await stream.receive()
+        time.sleep(0.3)  # noqa: ASYNC251 - the stall is the point
+        await stream.send(frame(Opcode.PONG) + frame(Opcode.TEXT, b"alive"))
+        await never(stream)
+
+    clock = ScaledClock(100)
+    async with (
+        rude_websocket(answer_after_a_stall) as url,
+        connect_websocket(url, clock=clock, connect_timeout=1000, close_timeout=10) as connection,
+    ):
+        assert await connection.receive() == "alive"
 
 
 async def test_no_pings_are_sent_when_switched_off(rude_websocket: RudeWebSocket) -> None:
@@ -179,10 +217,10 @@ async def test_no_pings_are_sent_when_switched_off(rude_websocket: RudeWebSocket
     async def listen(stream: SocketStream) -> None:
         heard.append(await stream.receive())
 
-    clock = ScaledClock(1000)
+    clock = ScaledClock(200)
     async with (
         rude_websocket(listen) as url,
-        connect_websocket(url, clock=clock, ping_interval=None, close_timeout=1) as connection,
+        connect_websocket(url, clock=clock, connect_timeout=1000, ping_interval=None, close_timeout=10) as connection,
     ):
         with clock.move_on_after(100):
             await connection.receive()
@@ -300,6 +338,30 @@ async def test_closing_is_bounded_while_a_send_hangs(rude_websocket: RudeWebSock
                 group.start_soon(flood_until_closed)
                 await anyio.sleep(0.1)
                 await connection.aclose()
+
+
+async def test_a_cancelled_block_still_says_goodbye(rude_websocket: RudeWebSocket) -> None:
+    heard = bytearray()
+
+    async def listen(stream: SocketStream) -> None:
+        async for data in stream:
+            heard.extend(data)
+
+    async with rude_websocket(listen) as url:
+        with anyio.CancelScope() as scope:
+            async with connect_websocket(url, close_timeout=0.1):
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+    assert heard[0] == 0x80 | Opcode.CLOSE
+
+
+async def test_after_closing_nothing_is_received(rude_websocket: RudeWebSocket) -> None:
+    async with talking_to(rude_websocket, frame(Opcode.TEXT, b"1") + frame(Opcode.TEXT, b"2")) as connection:
+        assert await connection.receive() == "1"
+        await connection.aclose()
+        with pytest.raises(ConnectionLost):
+            await connection.receive()
 
 
 async def test_a_cancelled_close_still_gives_the_socket_back(

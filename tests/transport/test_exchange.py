@@ -81,8 +81,8 @@ LIMITS = ServerLimits(
     header_timeout=0.15,
     body_timeout=0.15,
     handler_timeout=0.15,
-    idle_timeout=5,
     linger_timeout=0.15,
+    close_timeout=60,
 )
 
 

@@ -59,6 +59,7 @@ class WebSocketConnection:
     Args:
         stream: The byte stream, past the HTTP handshake.
         protocol: The state machine, open; it may hold bytes that came right after the handshake.
+        max_size: Bytes that the state machine lets a message have; told in `MessageTooLarge`.
         ping_interval: Seconds of silence before a ping; None for no pings.
         ping_timeout: Seconds to wait for anything after a ping; None to wait for ever.
         send_timeout: Seconds that a message may take to be handed to the network.
@@ -71,6 +72,7 @@ class WebSocketConnection:
         stream: ByteStream,
         protocol: WebSocketProtocol,
         *,
+        max_size: int,
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
         send_timeout: float = 10.0,
@@ -79,6 +81,7 @@ class WebSocketConnection:
     ) -> None:
         self._stream = stream
         self._protocol = protocol
+        self._max_size = max_size
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self._send_timeout = send_timeout
@@ -92,7 +95,8 @@ class WebSocketConnection:
         self._outbox = bytearray()
         self._half_close = False
         self._silence = 0.0
-        self._pinged = False
+        self._unheard = 0
+        self._due = ping_interval
         self._broken = False
         self._failure: MessageTooLarge | RemoteProtocolError | None = None
         self._end: ConnectionLost | None = None
@@ -215,7 +219,8 @@ class WebSocketConnection:
             await self._heard_nothing()
             return
         self._silence = 0.0
-        self._pinged = False
+        self._unheard = 0
+        self._due = self._ping_interval
         if data:
             self._protocol.receive_data(data)
         else:
@@ -230,19 +235,20 @@ class WebSocketConnection:
 
     def _patience(self) -> float | None:
         """Seconds of silence until something has to be done."""
-        if self._ping_interval is None or self._closing:
+        if self._due is None or self._closing:
             return None
-        if not self._pinged:
-            return max(0.0, self._ping_interval - self._silence)
-        if self._ping_timeout is None:
-            return None
-        return max(0.0, self._ping_interval + self._ping_timeout - self._silence)
+        return max(0.0, self._due - self._silence)
 
     async def _heard_nothing(self) -> None:
-        if self._pinged:
+        """Ping; then look once more; then give up. The last step is small: after a stall of this process an answer may lie there unread."""
+        self._unheard += 1
+        if self._unheard == 3:
             await self._break("no answer to ping")
-        elif self._protocol.state is OPEN:
-            self._pinged = True
+        elif self._ping_timeout is None:
+            self._due = None
+        else:
+            self._due = self._silence + self._ping_timeout * (0.9 if self._unheard == 1 else 0.1)
+        if self._unheard == 1 and self._protocol.state is OPEN:
             self._protocol.send_ping(b"")
 
     def _digest(self) -> None:
@@ -255,7 +261,7 @@ class WebSocketConnection:
         if self._end is not None:
             return
         if isinstance(error, PayloadTooBig):
-            self._fail(MessageTooLarge(self._protocol.max_size or 0))
+            self._fail(MessageTooLarge(self._max_size))
         elif error is not None and not isinstance(error, EOFError):
             self._fail(RemoteProtocolError("websocket", str(error)))
         elif close is not None:

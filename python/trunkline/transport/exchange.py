@@ -163,7 +163,7 @@ class Exchange:
         if len(head.target) + sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.header:
             raise Refused(refusal(431))
         target = head.target.decode("latin-1")
-        if "://" in target.partition("?")[0]:  # the absolute form, RFC 9112 section 3.2.2
+        if not target.startswith("/") and "://" in target:  # the absolute form, RFC 9112 section 3.2.2
             _, slash, rest = target.partition("://")[2].partition("/")
             target = f"/{rest}" if slash else "/"
         path, _, query = target.partition("?")
@@ -286,6 +286,7 @@ class Exchange:
         connection = WebSocketConnection(
             self._stream,
             protocol,
+            max_size=upgrade.max_size,
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
             send_timeout=self._limits.write_timeout,

@@ -89,6 +89,7 @@ async def connect_websocket(
     connection = WebSocketConnection(
         stream,
         protocol,
+        max_size=max_size,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         send_timeout=send_timeout,
