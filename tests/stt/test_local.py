@@ -9,7 +9,7 @@ import pytest
 from trunkline.audio import TWILIO, AudioFormat, Converter
 from trunkline.errors import InvalidAudioData, InvalidConfig, MissingExtra
 from trunkline.stt import Grammar, LocalRecognizer
-from trunkline.testing.receptionist import RECEPTIONIST_GRAMMAR
+from trunkline.testing.receptionist import CITIES, RECEPTIONIST_GRAMMAR
 from trunkline.tts import LocalSynthesizer
 
 FOREIGN = (
@@ -51,21 +51,10 @@ async def on_the_phone(text: str) -> bytes:
 
 def every_phrase() -> list[str]:
     """Every sentence without a slot, and every city in one of the questions, by turns."""
-    plain, asked = [], {}
-    templates: list[str] = []
-    for sentence in RECEPTIONIST_GRAMMAR.sentences:
-        match = RECEPTIONIST_GRAMMAR.match(sentence)
-        assert match is not None
-        if not match.values:
-            plain.append(sentence)
-            continue
-        if match.template not in templates:
-            templates.append(match.template)
-        city = match.values["city"]
-        cities = list(dict.fromkeys([*asked, city]))
-        if templates.index(match.template) == cities.index(city) % len(templates) or city not in asked:
-            asked[city] = match.template.format(city=city)
-    return plain + list(asked.values())
+    matches = [match for match in map(RECEPTIONIST_GRAMMAR.match, RECEPTIONIST_GRAMMAR.sentences) if match]
+    plain = [match.template for match in matches if not match.values]
+    asked = list(dict.fromkeys(match.template for match in matches if match.values))
+    return plain + [asked[number % len(asked)].format(city=city) for number, city in enumerate(CITIES)]
 
 
 async def heard(recognizer: LocalRecognizer, sentences: list[str]) -> dict[str, str | None]:

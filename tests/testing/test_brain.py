@@ -32,4 +32,5 @@ async def test_its_detector_hears_its_speech() -> None:
     brain = ScriptedBrain()
     detector = brain.detector()
     assert set(detector.feed(await brain.speak("hello"))) == {1.0}
+    detector.reset()
     assert set(detector.feed(bytes(6400))) == {0.0}
