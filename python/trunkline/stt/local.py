@@ -16,6 +16,7 @@ from trunkline.stt.language_model import arpa, vocabulary
 
 _BYTES_PER_SECOND = 32000
 _SHORTEST_SECONDS = 0.2
+_PIECE_BYTES = 3200
 _DITHER = 30
 _DITHER_SEED = 16000
 
@@ -62,19 +63,29 @@ class LocalRecognizer:
     def _recognize(self, pcm: bytes) -> str | None:
         audio = _dithered(pcm)
         with self._one_at_a_time:
-            sentence = self._decode("grammar", audio)
+            mean = self._cepstral_mean(audio)
+            sentence = self._decode("grammar", audio, mean)
             match = self._grammar.match(sentence)
             if match is None:  # the caller stopped in the middle of every sentence that fits
                 return None
-            second = self._decode("words", audio)
+            second = self._decode("words", audio, mean)
         essential = [word for value in match.values.values() for word in normalize(value).split()]
         return sentence if _agree(sentence.split(), second.split(), essential) else None
 
-    def _decode(self, search: str, audio: bytes) -> str:
-        self._decoder.activate_search(search)
-        self._decoder.start_stream()
+    def _cepstral_mean(self, audio: bytes) -> str:
+        """What the decoder must subtract to hear this line and this voice as it hears others; of the whole utterance, without a search."""
+        self._decoder.activate_search("grammar")
         self._decoder.start_utt()
-        self._decoder.process_raw(audio, full_utt=True)
+        self._decoder.process_raw(audio, no_search=True, full_utt=True)
+        self._decoder.end_utt()
+        return str(self._decoder.get_cmn(True))
+
+    def _decode(self, search: str, audio: bytes, mean: str) -> str:
+        self._decoder.activate_search(search)
+        self._decoder.start_utt()
+        self._decoder.set_cmn(mean)
+        for start in range(0, len(audio), _PIECE_BYTES):  # other threads run between two pieces
+            self._decoder.process_raw(audio[start : start + _PIECE_BYTES])
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return str(hypothesis.hypstr) if hypothesis else ""
@@ -90,7 +101,8 @@ def _build_decoder(grammar: Grammar) -> Any:
         dictionary, model = Path(directory, "words.dict"), Path(directory, "words.lm")
         dictionary.write_text(_pronunciations(full_dictionary, vocabulary(grammar)), encoding="utf-8")
         model.write_text(arpa(grammar), encoding="ascii")
-        decoder = Decoder(lm=None, dict=str(dictionary), loglevel="FATAL", cmn="batch")
+        # The flat search alone: with so few words it is fast, and it works as audio comes instead of all at the end.
+        decoder = Decoder(lm=None, dict=str(dictionary), loglevel="FATAL", fwdtree=False)
         unknown = [word for word in grammar.words if decoder.lookup_word(word) is None]
         if unknown:
             raise InvalidConfig("grammar", f"no pronunciation is known for {', '.join(unknown)}")

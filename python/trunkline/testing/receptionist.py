@@ -14,7 +14,6 @@ CITIES: Final = (
     "London",
     "Tokyo",
     "Madrid",
-    "Paris",
     "Berlin",
     "Vienna",
     "Boston",

@@ -108,8 +108,8 @@ class Espeak:
             return self._set_voice(voice)
 
     def speak(self, text: str, *, voice: str, rate_wpm: int, pitch: int, pause_after: bool) -> Clause | None:
-        """Speak one short text, blocking; None if the library refused. The text must not hold `CONTROL` characters."""
-        encoded = text.encode("utf-8", "replace")
+        """Speak one short text, blocking; None if the library refused. The text must hold neither `CONTROL` characters nor surrogates."""
+        encoded = text.encode()
         flags = _UTF8 | (_END_PAUSE if pause_after else 0)
         with self._lock:
             self._audio.clear()

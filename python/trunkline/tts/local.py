@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import anyio.to_thread
 
@@ -93,7 +94,9 @@ class LocalSynthesizer:
 
 def _chunks(text: str) -> list[str]:
     """The text in pieces of bounded length: whole sentences where they fit, else words, else parts of words."""
-    cleaned = CONTROL.sub(" ", text)
+    cleaned = (
+        CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
+    )  # half a surrogate pair becomes a question mark
     chunks: list[str] = []
     for sentence in _SENTENCE.findall(cleaned):
         for piece in _bounded(sentence):
@@ -117,16 +120,27 @@ def _bounded(sentence: str) -> list[str]:
 
 
 def _spoken_words(text: str, clause: Clause, offset_ms: int) -> list[SpokenWord]:
-    """Give each word of the text its time; espeak-ng speaks "42" in two words, and "-" in none."""
+    """Give each word of the text its time; espeak-ng speaks "42" in two words, and "of a" in one, which share its time by their length."""
     tokens = list(_TOKEN.finditer(text))
     begins = [token.start() for token in tokens]
     times: dict[int, tuple[int, int]] = {}
     for event in clause.words:
-        which = max(0, bisect_right(begins, event.position) - 1)
+        which = max(0, bisect_right(begins, event.position) - 1) if times else 0
         start_ms, _ = times.get(which, (event.start_ms, 0))
         times[which] = (start_ms, event.end_ms)
-    return [
-        SpokenWord(token["word"], offset_ms + times[which][0], offset_ms + times[which][1])
-        for which, token in enumerate(tokens)
-        if which in times
+    words: list[SpokenWord] = []
+    for first, following in pairwise([*times, len(tokens)]):
+        start_ms, end_ms = times[first]
+        words.extend(
+            _shared([token["word"] for token in tokens[first:following]], offset_ms + start_ms, offset_ms + end_ms)
+        )
+    return words
+
+
+def _shared(words: list[str], start_ms: int, end_ms: int) -> list[SpokenWord]:
+    """Words that were spoken as one."""
+    marks = [
+        start_ms + (end_ms - start_ms) * length // sum(map(len, words))
+        for length in accumulate(map(len, words), initial=0)
     ]
+    return [SpokenWord(word, *span) for word, span in zip(words, pairwise(marks), strict=True)]
