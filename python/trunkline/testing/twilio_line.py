@@ -75,6 +75,7 @@ class TwilioLine:
         self._late_marks: list[tuple[float, str]] = []
         self._reading = anyio.Event()
         self._reading.set()
+        self._receiving = anyio.CancelScope()
         self._end: End | None = None
         self._ended = anyio.Event()
 
@@ -131,9 +132,10 @@ class TwilioLine:
         self._hold_frames = frames
 
     def stop_reading(self) -> None:
-        """Leave what the server sends on the network."""
+        """Leave what the server sends on the network, from now on."""
         if self._reading.is_set():
             self._reading = anyio.Event()
+            self._receiving.cancel()
 
     def read_on(self) -> None:
         """Read again."""
@@ -170,13 +172,16 @@ class TwilioLine:
     async def _listen(self) -> None:
         while True:
             await self._reading.wait()
+            message: str | bytes | None = None
             try:
-                message = await self._socket.receive()
+                with anyio.CancelScope() as self._receiving:
+                    message = await self._socket.receive()
             except (TransportError, ProtocolError) as error:
                 self._lost(error)
                 return
             try:
-                await self._obey(message)
+                if message is not None:
+                    await self._obey(message)
             except InvalidMessage as refused:
                 self._warn(refused.code, refused.reason)
 

@@ -1,0 +1,640 @@
+"""The simulated caller: what it sends, what it hears, and what it makes of a gateway's mistakes."""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import anyio
+import pytest
+
+from trunkline.audio import TWILIO, wav
+from trunkline.clock import ManualClock, ScaledClock
+from trunkline.errors import CallError, ConnectionLost, DeadlineExceeded, InvalidConfig
+from trunkline.telephony.twilio import TwilioPort
+from trunkline.testing.twilio import TwilioCaller
+from trunkline.transport import Response
+from trunkline.wire.telephony.events import MediaReceived, StreamStarted, StreamStopped
+from trunkline.wire.telephony.twilio import TwilioStream
+
+pytestmark = pytest.mark.anyio
+
+QUIET = b"\xff" * 160
+WORD = bytes(range(160))
+
+
+class Line(Protocol):
+    """See the conftest beside."""
+
+    stream_sid: str
+    socket: Any
+
+    async def receive(self) -> dict[str, Any]: ...
+    async def receive_until(self, event: str) -> list[dict[str, Any]]: ...
+    async def play(self, audio: bytes) -> None: ...
+    async def mark(self, name: str) -> None: ...
+    async def clear(self) -> None: ...
+    async def tell(self, message: dict[str, Any]) -> None: ...
+
+
+def caller(gateway: Any, **changes: Any) -> TwilioCaller:
+    return TwilioCaller(**({"webhook_url": f"{gateway.url}/voice", "auth_token": gateway.token} | changes))
+
+
+async def ticks(clock: ManualClock, frames: int) -> None:
+    """Let so many frames pass, and a millisecond more the first time, so that no rounding decides."""
+    await clock.advance(frames * 0.02 + (0.001 if clock.now() == 0 else 0))
+
+
+async def close_at_once(line: Line) -> None:
+    await line.receive_until("start")
+
+
+# ── one call ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_messages_of_a_short_call_come_in_twilios_order(gateway: Any) -> None:
+    clock = ManualClock()
+    gateway.connect(
+        '<Parameter name="token" value="one-time-secret"/>',
+        stream=f'name="trunk" statusCallback="{gateway.url}/stream"',
+    )
+    async with caller(gateway, speech=WORD * 2, status_callback_url=f"{gateway.url}/status", clock=clock) as call:
+        await ticks(clock, 4)
+        await gateway.until(lambda: len(gateway.of("media")) == 5)
+        await call.hang_up()
+        assert call.ended
+        assert call.ended_by == "caller"
+    assert gateway.paths() == ["/voice", "/media", "/stream", "/stream", "/status"]
+    assert gateway.lost.code == 1000
+
+    ids = {"accountSid": "AC00000000000000000000000000000001", "callSid": call.call_sid}
+    sid = call.start["streamSid"]
+    connected, start, *media, stop = gateway.messages
+    assert connected == {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+    assert start == {
+        "event": "start",
+        "sequenceNumber": "1",
+        "streamSid": sid,
+        "start": {
+            "streamSid": sid,
+            **ids,
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": {"token": "one-time-secret"},
+        },
+    }
+    assert media[0]["media"].keys() == {"track", "chunk", "timestamp", "payload"}
+    assert [(m["sequenceNumber"], m["media"]["chunk"], m["media"]["timestamp"]) for m in media] == [
+        (str(n + 2), str(n + 1), str(20 * n)) for n in range(5)
+    ]
+    assert [b64decode(m["media"]["payload"]) for m in media] == [WORD, WORD, *[QUIET] * 3]
+    assert {m["media"]["track"] for m in media} == {"inbound"}
+    assert stop == {"event": "stop", "sequenceNumber": "7", "streamSid": sid, "stop": ids}
+    assert call.sent == WORD * 2 + QUIET * 3
+    assert call.heard == QUIET * 5
+
+
+async def test_what_each_request_tells(gateway: Any) -> None:
+    clock = ManualClock()
+    gateway.run = close_at_once
+    gateway.connect(stream=f'name="trunk" statusCallback="{gateway.url}/stream"', then='<Pause length="60"/>')
+    async with caller(
+        gateway, status_callback_url=f"{gateway.url}/status", extra_fields={"CallerName": ""}, clock=clock
+    ) as call:
+        await call.wait_for("pause 60")
+        await clock.advance(60.9)
+    (voice,) = gateway.told("/voice")
+    assert voice == {
+        "CallSid": call.call_sid,
+        "AccountSid": "AC00000000000000000000000000000001",
+        "From": "+15550100001",
+        "To": "+15550100002",
+        "Caller": "+15550100001",
+        "Called": "+15550100002",
+        "CallStatus": "ringing",
+        "ApiVersion": "2010-04-01",
+        "Direction": "inbound",
+        "CallerName": "",
+    }
+    assert [fields["StreamEvent"] for fields in gateway.told("/stream")] == ["stream-started", "stream-stopped"]
+    assert gateway.told("/stream")[0] == {
+        "AccountSid": voice["AccountSid"],
+        "CallSid": call.call_sid,
+        "StreamSid": call.start["streamSid"],
+        "StreamName": "trunk",
+        "StreamEvent": "stream-started",
+        "Timestamp": "2026-01-01T00:00:00.000Z",
+    }
+    (status,) = gateway.told("/status")
+    assert status == voice | {
+        "CallStatus": "completed",
+        "Timestamp": "Thu, 01 Jan 2026 00:01:00 +0000",
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": "0",
+        "CallDuration": "60",
+        "Duration": "1",
+    }
+
+
+async def test_the_upgrade_offers_nothing(gateway: Any) -> None:
+    gateway.connect()
+    async with caller(gateway):
+        pass
+    upgrade = next(request for path, _, request in gateway.requests if path == "/media")
+    assert "Sec-WebSocket-Extensions" not in upgrade.headers
+    assert "Sec-WebSocket-Protocol" not in upgrade.headers
+    assert upgrade.headers.get("User-Agent") == "Twilio.TmeWs/1.0"
+
+
+class Oversleeping(ManualClock):
+    """Wakes everybody 7 ms late, as a busy machine does."""
+
+    async def sleep_until(self, moment: float) -> None:
+        await super().sleep_until(moment + 0.007)
+
+
+async def test_frames_follow_the_clock_without_drift(gateway: Any) -> None:
+    clock = Oversleeping()
+    gateway.connect()
+    async with caller(gateway, clock=clock) as call:
+        await clock.advance(0.208)
+        assert len(call.sent) == len(call.heard) == 160 * 11
+
+
+# ── the caller's ear ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_audio_is_heard_in_time_and_marks_come_back_when_it_was(gateway: Any) -> None:
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        await line.play(WORD + WORD[:40])
+        await line.mark("a")
+        await gateway.record(line)
+
+    clock = ManualClock()
+    gateway.run = run
+    gateway.connect()
+    async with caller(gateway, clock=clock) as call:
+        await call.wait_for("queued mark a")
+        assert not call.is_agent_speaking
+        await ticks(clock, 2)
+        assert call.is_agent_speaking
+        assert gateway.of("mark") == []
+        await ticks(clock, 1)
+        assert not call.is_agent_speaking
+        await gateway.until(lambda: bool(gateway.of("mark")))
+        await ticks(clock, 1)
+        assert call.heard == QUIET + WORD + WORD[:40] + QUIET[40:] + QUIET * 2
+        assert len(call.sent) == len(call.heard)
+        assert not call.warnings
+    (mark,) = gateway.of("mark")
+    assert mark == {
+        "event": "mark",
+        "sequenceNumber": mark["sequenceNumber"],
+        "streamSid": call.start["streamSid"],
+        "mark": {"name": "a"},
+    }
+    times = {event: ms for ms, event in call.timeline}
+    assert times["agent speaks"] == pytest.approx(20)
+    assert times["agent quiet"] == times["mark a"] == pytest.approx(60)
+
+
+async def test_clear_drops_what_was_not_heard_and_returns_every_mark(gateway: Any) -> None:
+    cleared = anyio.Event()
+
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        await line.play(WORD * 50)
+        await line.mark("a")
+        await line.play(WORD * 50)
+        await line.mark("b")
+        await cleared.wait()
+        await line.clear()
+        await line.mark("c")
+        await gateway.record(line)
+
+    clock = ManualClock()
+    gateway.run = run
+    gateway.connect()
+    async with caller(gateway, clock=clock) as call:
+        await call.wait_for("queued mark b")
+        await ticks(clock, 3)
+        cleared.set()
+        await gateway.until(lambda: len(gateway.of("mark")) == 3)
+        await ticks(clock, 2)
+        assert call.heard == QUIET + WORD * 3 + QUIET * 2
+    assert [message["mark"]["name"] for message in gateway.of("mark")] == ["a", "b", "c"]
+    words = [event for _, event in call.timeline]
+    assert words.index("clear") < words.index("mark a") < words.index("mark b") < words.index("mark c")
+
+
+async def test_marks_may_come_back_late(gateway: Any) -> None:
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        await line.mark("a")
+        await gateway.record(line)
+
+    clock = ManualClock()
+    gateway.run = run
+    gateway.connect()
+    async with caller(gateway, mark_delay_ms=100, clock=clock) as call:
+        await call.wait_for("queued mark a")
+        await ticks(clock, 4)
+        assert "mark a" not in [event for _, event in call.timeline]
+        await ticks(clock, 1)
+        assert await call.wait_for("mark a") == pytest.approx(100)
+
+
+async def test_waiting_for_the_agent_and_for_oneself(gateway: Any) -> None:
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        for _ in range(150):
+            heard = await line.receive()
+            if b64decode(heard["media"]["payload"]) == QUIET:
+                break
+        await line.play(WORD * 25)
+        await gateway.record(line)
+
+    gateway.run = run
+    gateway.connect()
+    async with caller(gateway, speech=WORD * 10, clock=ScaledClock(10)) as call:
+        call.say(WORD * 5)
+        await call.said()
+        await call.agent_started()
+        await call.agent_finished(quiet_ms=200)
+        assert WORD * 15 in call.sent
+        assert WORD * 25 in call.heard
+        order = [event for _, event in call.timeline if event.split()[0] in {"caller", "agent"}]
+        assert order == ["caller speaks", "caller quiet", "agent speaks", "agent quiet"]
+        began = await call.wait_for("agent speaks")
+        assert call.media_began_ms is not None
+        assert call.heard.index(WORD) / 8 == pytest.approx(began - call.media_began_ms, abs=60)
+        with pytest.raises(DeadlineExceeded):
+            await call.wait_for("mark", 0.1)
+    with pytest.raises(CallError, match="ended before the event 'mark'"):
+        await call.wait_for("mark")
+
+
+# ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_when_the_gateway_closes_the_next_verb_follows(gateway: Any) -> None:
+    gateway.run = close_at_once
+    gateway.close = (4000, "bye")
+    gateway.connect(then='<Play digits="1w2W#"/><Say>bye</Say><Dial>+15550100003</Dial>')
+    async with caller(gateway, clock=ScaledClock(50), status_callback_url=f"{gateway.url}/status") as call:
+        await call.wait_ended()
+    assert (call.ended_by, call.close_code, call.refused) == ("server", 4000, None)
+    assert call.played_digits == ["1w2W#"]
+    assert call.dialled == ["+15550100003"]
+    words = [event for _, event in call.timeline]
+    assert words[-5:] == [
+        "closed by the server 4000",
+        "play 1w2W#",
+        "skipped Say",
+        "dial +15550100003",
+        "completed completed",
+    ]
+    times = {event: ms for ms, event in call.timeline}
+    assert times["skipped Say"] - times["play 1w2W#"] >= 1500
+    assert gateway.told("/status")[0]["CallStatus"] == "completed"
+
+
+async def test_when_the_gateway_closes_the_action_is_asked(gateway: Any) -> None:
+    gateway.run = close_at_once
+    gateway.connect(connect='action="/after"', then="<Play digits='1'/>")
+    gateway.answer("<Redirect>/voice</Redirect>")
+    gateway.answer('<Dial action="/after"><Number>+15550100003</Number></Dial>')
+    gateway.answer("<Hangup/><Play digits='2'/>")
+    async with caller(gateway) as call:
+        await call.wait_ended()
+    assert gateway.paths() == ["/voice", "/media", "/after", "/voice", "/after"]
+    assert [fields["CallStatus"] for fields in gateway.told("/after")] == ["in-progress", "in-progress"]
+    assert gateway.told("/after")[1]["DialCallStatus"] == "completed"
+    assert call.played_digits == []
+
+
+async def test_a_second_stream_goes_on_with_the_same_time(gateway: Any) -> None:
+    gateway.run = close_at_once
+    gateway.connect(then=f"<Pause length='2'/><Connect><Stream url='{gateway.media_url}'/></Connect>")
+    clock = ManualClock()
+    async with caller(gateway, clock=clock) as call:
+        first = call.start["streamSid"]
+        await call.wait_for("pause 2")
+        gateway.run = gateway.record
+        await clock.advance(2.001)
+        await call.wait_for("stream started", count=2)
+        await clock.advance(0.02)
+        assert call.start["streamSid"] != first
+        await gateway.until(lambda: len(gateway.of("media")) == 2)
+        assert gateway.of("start")[0]["sequenceNumber"] == "1"
+        assert len(call.heard) == len(call.sent) == 160 * 102
+
+
+async def test_redirects_in_a_circle_end(gateway: Any) -> None:
+    for _ in range(101):
+        gateway.answer("<Redirect>/voice</Redirect>")
+    async with caller(gateway) as call:
+        await call.wait_ended()
+    assert len(gateway.requests) == 101
+
+
+async def test_hanging_up_while_twilio_waits(gateway: Any) -> None:
+    gateway.answer("<Pause length='60'/>")
+    async with caller(gateway, clock=ManualClock(), status_callback_url=f"{gateway.url}/status") as call:
+        await call.hang_up()
+        await call.hang_up()
+    assert gateway.paths() == ["/voice", "/status"]
+
+
+async def test_leaving_with_an_error_keeps_the_error_as_it_is(gateway: Any) -> None:
+    gateway.connect()
+    with pytest.raises(ZeroDivisionError):
+        async with caller(gateway) as call:
+            raise ZeroDivisionError
+    assert call.ended
+    await gateway.until(lambda: gateway.lost is not None)
+
+
+async def test_leaving_is_bounded_when_the_gateway_is_deaf(gateway: Any) -> None:
+    deaf = anyio.Event()
+
+    async def run(line: Line) -> None:
+        await deaf.wait()
+
+    gateway.run = run
+    gateway.connect()
+    with anyio.fail_after(10):
+        async with caller(gateway, clock=ScaledClock(20)) as call:
+            pass
+    assert call.ended_by == "caller"
+    deaf.set()
+
+
+async def test_dialling_can_be_cancelled(gateway: Any) -> None:
+    gateway.connect()
+    with anyio.move_on_after(0) as scope:
+        async with caller(gateway):
+            pass
+    assert scope.cancelled_caught
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("reason", "status"), [("busy", "busy"), ("rejected", "no-answer")])
+async def test_a_rejected_call(gateway: Any, reason: str, status: str) -> None:
+    gateway.answer(f'<Reject reason="{reason}"/>')
+    async with caller(gateway, status_callback_url=f"{gateway.url}/status") as call:
+        assert call.refused == reason
+        await call.wait_ended()
+    assert gateway.told("/status")[0]["CallStatus"] == status
+    assert "answered" not in [event for _, event in call.timeline]
+
+
+@pytest.mark.parametrize("sign", [False, "wrong"])
+async def test_a_webhook_that_is_not_signed_by_twilio(gateway: Any, sign: Any) -> None:
+    async with caller(gateway, sign=sign) as call:
+        assert call.refused == "403"
+        assert [code for code, _ in call.errors] == [11200]
+
+
+@pytest.mark.parametrize("spoilt", [{"sign_upgrade": False}, {"sign_upgrade": "wrong"}, {"sign_upgrade_as": "https"}])
+async def test_an_upgrade_that_is_not_signed_by_twilio(gateway: Any, spoilt: dict[str, Any]) -> None:
+    gateway.connect()
+    async with caller(gateway, **spoilt) as call:
+        await call.wait_ended()
+        assert call.refused == "403"
+        assert [code for code, _ in call.errors] == [31920]
+        with pytest.raises(CallError, match="no media stream"):
+            await call.press("5")
+
+
+@pytest.mark.parametrize(
+    ("stream", "code"),
+    [
+        ("wss://gw.example.com/media?token=1", 31920),
+        ("ws://gw.example.com/media", 31922),
+        ("ws://127.0.0.1:1/media", 31902),
+        ("nowhere", 31920),
+    ],
+)
+async def test_a_stream_that_twilio_cannot_open(gateway: Any, stream: str, code: int) -> None:
+    gateway.answer(f'<Connect><Stream url="{stream}"/></Connect>')
+    async with caller(gateway) as call:
+        await call.wait_ended()
+    assert [known for known, _ in call.errors] == [code]
+    assert call.refused
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused", "code"),
+    [
+        (Response(500), "500", 11200),
+        (Response(200, "<Response>", media_type="text/xml"), "well-formed", 12100),
+        (Response(200, "<Response/>", media_type="text/html"), "content type", 12100),
+    ],
+)
+async def test_an_answer_that_is_no_document(gateway: Any, answer: Response, refused: str, code: int) -> None:
+    gateway.documents.append(answer)
+    async with caller(gateway) as call:
+        await call.wait_ended()
+    assert refused in (call.refused or "")
+    assert [known for known, _ in call.errors] == [code]
+
+
+async def test_a_gateway_that_is_not_there() -> None:
+    async with TwilioCaller(webhook_url="http://127.0.0.1:1/voice", auth_token="x") as call:
+        assert call.refused == "unreachable"
+
+
+@pytest.mark.parametrize("url", ["http://gw.example.com/voice", "ftp://127.0.0.1/voice", "https:///voice", "voice"])
+def test_a_webhook_that_twilio_would_not_call(url: str) -> None:
+    with pytest.raises(InvalidConfig):
+        TwilioCaller(webhook_url=url, auth_token="x")
+
+
+# ── adversity ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+INVALID: list[tuple[int, Callable[[str], str | bytes]]] = [
+    (31950, lambda sid: b"\x00"),
+    (31951, lambda sid: "{"),
+    (31951, lambda sid: "[]"),
+    (31951, lambda sid: "{}"),
+    (31951, lambda sid: json.dumps({"event": "dtmf", "streamSid": sid})),
+    (31951, lambda sid: json.dumps({"event": ["clear"], "streamSid": sid})),
+    (31951, lambda sid: json.dumps({"event": "clear"})),
+    (31951, lambda sid: json.dumps({"event": "clear", "streamSid": sid.lower()})),
+    (31951, lambda sid: json.dumps({"event": "clear", "stream_sid": sid})),
+    (31951, lambda sid: json.dumps({"event": "clear", "streamSid": sid, "extra": 1})),
+    (31951, lambda sid: json.dumps({"event": "media", "streamSid": sid})),
+    (31951, lambda sid: json.dumps({"event": "media", "streamSid": sid, "media": {}})),
+    (31951, lambda sid: json.dumps({"event": "media", "streamSid": sid, "media": {"payload": "YQ"}})),
+    (31951, lambda sid: json.dumps({"event": "media", "streamSid": sid, "media": {"payload": "\u017e"}})),
+    (31951, lambda sid: json.dumps({"event": "media", "streamSid": sid, "media": {"payload": "", "track": "x"}})),
+    (31951, lambda sid: json.dumps({"event": "mark", "streamSid": sid, "mark": {"name": 7}})),
+    (31951, lambda sid: json.dumps({"event": "mark", "streamSid": sid, "mark": "a"})),
+]
+
+
+async def test_messages_that_twilio_would_ignore_are_counted(gateway: Any) -> None:
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        for _, message in INVALID:
+            await line.socket.send(message(line.stream_sid))
+        await line.mark("still there")
+        await gateway.record(line)
+
+    gateway.run = run
+    gateway.connect()
+    async with caller(gateway) as call:
+        await call.wait_for("mark still there")
+    assert [code for code, _ in call.warnings] == [code for code, _ in INVALID]
+
+
+async def test_keys(gateway: Any) -> None:
+    gateway.connect()
+    async with caller(gateway, clock=ManualClock()) as call:
+        await call.press("5#")
+        await gateway.until(lambda: len(gateway.of("dtmf")) == 2)
+        with pytest.raises(ValueError, match="no keys"):
+            await call.press("x")
+    assert [message["dtmf"] for message in gateway.of("dtmf")] == [
+        {"track": "inbound_track", "digit": "5"},
+        {"track": "inbound_track", "digit": "#"},
+    ]
+
+
+async def test_a_line_that_drops(gateway: Any) -> None:
+    gateway.connect()
+    async with caller(gateway, status_callback_url=f"{gateway.url}/status") as call:
+        await call.drop()
+        assert call.ended_by == "dropped"
+    await gateway.until(lambda: gateway.lost is not None)
+    assert gateway.lost.code == 1006
+    assert gateway.of("stop") == []
+    assert gateway.paths()[-1] == "/status"
+
+
+async def test_frames_held_back_come_in_one_burst(gateway: Any) -> None:
+    clock = ManualClock()
+    gateway.connect()
+    async with caller(gateway, clock=clock) as call:
+        await gateway.until(lambda: len(gateway.of("media")) == 1)
+        call.hold(5)
+        await ticks(clock, 4)
+        await call.press("1")
+        await anyio.wait_all_tasks_blocked()
+        assert len(gateway.messages) == 3
+        await ticks(clock, 1)
+        await gateway.until(lambda: len(gateway.messages) == 9)
+    numbers = [int(message["sequenceNumber"]) for message in gateway.messages[1:]]
+    assert numbers == sorted(numbers)
+    assert len(call.sent) == 6 * 160
+
+
+async def test_a_caller_that_does_not_read(gateway: Any) -> None:
+    gateway.connect()
+    played = anyio.Event()
+
+    async def run(line: Line) -> None:
+        await line.receive_until("start")
+        await played.wait()
+        for name in "ab":
+            await line.mark(name)
+        await gateway.record(line)
+
+    gateway.run = run
+    async with caller(gateway) as call:
+        call.stop_reading()
+        played.set()
+        with pytest.raises(DeadlineExceeded):
+            await call.wait_for("queued", 0.1)
+        call.read_on()
+        await call.wait_for("queued", count=2)
+
+
+async def test_a_webhook_that_is_repeated(gateway: Any) -> None:
+    gateway.connect()
+    gateway.answer("<Reject/>")
+    async with caller(gateway, webhook_copies=2) as call:
+        assert call.refused is None
+    first, second = (request for path, _, request in gateway.requests if path == "/voice")
+    assert first.headers.get("I-Twilio-Idempotency-Token") == second.headers.get("I-Twilio-Idempotency-Token")
+    assert first.body == second.body
+
+
+@pytest.mark.parametrize(("mixed", "order"), [(False, "0123"), (True, "3210")])
+async def test_progress_is_told_in_order_or_not(gateway: Any, mixed: bool, order: str) -> None:
+    gateway.connect()
+    async with caller(
+        gateway,
+        status_callback_url=f"{gateway.url}/status",
+        status_events=["initiated", "ringing", "answered", "completed"],
+        status_out_of_order=mixed,
+    ):
+        pass
+    told = gateway.told("/status")
+    assert "".join(fields["SequenceNumber"] for fields in told) == order
+    statuses = sorted(told, key=lambda fields: fields["SequenceNumber"])
+    assert [fields["CallStatus"] for fields in statuses] == ["initiated", "ringing", "in-progress", "completed"]
+
+
+async def test_a_webhook_by_get(gateway: Any) -> None:
+    gateway.connect()
+    async with caller(gateway, webhook_method="GET") as call:
+        assert call.refused is None
+    assert gateway.told("/voice")[0]["From"] == "+15550100001"
+
+
+# ── speech from files ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_speech_from_files(gateway: Any, tmp_path: Path) -> None:
+    wav.write(tmp_path / "word.wav", TWILIO, WORD * 2)
+    (tmp_path / "word.ulaw").write_bytes(WORD * 3)
+    for name, words in (("word.wav", 2), ("word.ulaw", 3)):
+        gateway.connect()
+        async with caller(gateway, speech=tmp_path / name, clock=ScaledClock(20)) as call:
+            await call.said()
+        assert call.sent.startswith(WORD * words + QUIET)
+    with pytest.raises(InvalidConfig, match="cannot be read"):
+        async with caller(gateway, speech=tmp_path / "none.wav"):
+            pass
+
+
+# ── together with the package's own side ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_codec_and_port_understand_the_caller(gateway: Any) -> None:
+    events: list[Any] = []
+    stream = TwilioStream()
+
+    async def run(line: Line) -> None:
+        port = TwilioPort(line.socket, stream)
+        try:
+            while True:
+                event = stream.receive(await line.socket.receive())
+                events.append(event)
+                if isinstance(event, StreamStarted):
+                    await port.send_media(WORD * 100)
+                    await port.send_mark("a")
+                    await port.clear()
+                    await port.send_mark("b")
+        except ConnectionLost:
+            return
+
+    gateway.run = run
+    gateway.connect('<Parameter name="token" value="t"/>')
+    async with caller(gateway, speech=WORD, clock=ScaledClock(5)) as call:
+        await call.wait_for("mark b")
+        await call.press("*")
+        await call.said()
+    assert call.warnings == []
+    assert stream.stopped
+    assert (stream.missing, stream.reordered) == (0, 0)
+    assert events[1] == StreamStarted(str(call.start["streamSid"]), call.call_sid, TWILIO, {"token": "t"})
+    assert MediaReceived(WORD, 0, 2) in events
+    assert isinstance(events[-1], StreamStopped)
