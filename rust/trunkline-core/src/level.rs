@@ -35,7 +35,8 @@ mod tests {
         assert!((rms(&[0, 5, 0, -5]) - (12.5_f64).sqrt()).abs() < 1e-12);
         assert!(dbfs(&[i16::MIN; 8]).abs() < 1e-12);
         assert!((dbfs(&[16_384; 8]) + 6.0206).abs() < 1e-4);
-        assert_eq!(dbfs(&[0; 160]), f64::NEG_INFINITY);
-        assert_eq!(dbfs(&[]), f64::NEG_INFINITY);
+        for silence in [&[0; 160][..], &[]] {
+            assert!(dbfs(silence) < f64::MIN);
+        }
     }
 }

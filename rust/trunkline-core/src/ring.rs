@@ -170,13 +170,9 @@ pub struct Consumer {
 impl Consumer {
     /// Reads as much as there is and returns how many bytes that is; what is missing to fill `out` is counted as underrun.
     pub fn read(&mut self, out: &mut [u8]) -> usize {
-        if self.seen() < out.len() {
-            self.look();
-        }
-        let len = out.len().min(self.seen());
-        let (filled, missing) = out.split_at_mut(len);
+        let len = self.claim(out.len());
         let (place, first) = self.shared.split(self.read, len);
-        let (head, tail) = filled.split_at_mut(first);
+        let (head, tail) = out[..len].split_at_mut(first);
         // SAFETY: `split` keeps `head` within the cells and `tail` is not longer than what is before `place`; the producer does not touch filled
         // cells, and the acquire in `look` saw it done with them.
         unsafe {
@@ -184,20 +180,23 @@ impl Consumer {
             self.shared.load(0, tail);
         }
         self.pass(len);
-        count(&self.shared.underrun, missing.len());
         len
     }
 
-    /// How many bytes can be read now.
-    #[must_use]
-    pub fn available(&mut self) -> usize {
-        self.look();
-        self.seen()
+    /// Returns how many of the `wanted` bytes can be read now, which [`read`](Self::read) will then find; the others are counted as underrun.
+    pub fn claim(&mut self, wanted: usize) -> usize {
+        if self.seen() < wanted {
+            self.look();
+        }
+        let there = wanted.min(self.seen());
+        count(&self.shared.underrun, wanted - there);
+        there
     }
 
     /// Drops all that is in the ring, in constant time, and returns how many bytes that was.
     pub fn clear(&mut self) -> usize {
-        let dropped = self.available();
+        self.look();
+        let dropped = self.seen();
         self.pass(dropped);
         dropped
     }
