@@ -76,7 +76,13 @@ ROUTES = [
     Route("GET", "/ws", echo_once),
 ]
 LIMITS = ServerLimits(
-    body=100, header=2000, header_timeout=0.15, body_timeout=0.15, handler_timeout=0.15, idle_timeout=5, linger_timeout=0.15
+    body=100,
+    header=2000,
+    header_timeout=0.15,
+    body_timeout=0.15,
+    handler_timeout=0.15,
+    idle_timeout=5,
+    linger_timeout=0.15,
 )
 
 
