@@ -156,14 +156,16 @@ class TwilioCaller:
 
     @asynccontextmanager
     async def _live(self) -> AsyncIterator[None]:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         async with self._webhooks, anyio.create_task_group() as tasks:
             tasks.start_soon(self._dial)
             await self._switch.settled.wait()
             try:
                 yield
                 await self.hang_up()
-            except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
                 failure = error
             tasks.cancel_scope.cancel()
         if failure is not None:
