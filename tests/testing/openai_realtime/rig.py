@@ -108,6 +108,12 @@ class Client:
             received.append(await self.receive())
         return received
 
+    async def once(self, *kinds: str) -> list[Event]:
+        """The first event of each of these types, which may come in any order or have come already."""
+        while missing := set(kinds) - {event["type"] for event in self.events}:
+            await self.until(*missing)
+        return [next(event for event in self.events if event["type"] == kind) for kind in kinds]
+
     async def turn(self) -> list[Event]:
         """A whole response, up to the rate limits after it."""
         return await self.until("rate_limits.updated")

@@ -71,8 +71,9 @@ def test_a_pause_shorter_than_the_silence_belongs_to_the_turn() -> None:
 
 def test_the_detector_starts_afresh_when_turns_are_detected_again() -> None:
     ear = hearing()
+    ear.append(speech(10))
     ear.configure(EAR, None)
-    assert ear.append(speech(510)) == []
+    assert ear.append(speech(500)) == []
     ear.configure(EAR, TURNS)
     assert ear.append(silence(500) + speech(100)) == [SpeechBegan(910)]
 

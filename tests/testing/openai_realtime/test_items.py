@@ -56,7 +56,7 @@ async def test_truncating_works_at_both_bounds_and_not_beyond() -> None:
 
 
 async def test_truncating_an_answer_that_is_still_being_spoken() -> None:
-    brain = ToneBrain(lambda *_: [Say("one two three four five six seven eight")])
+    brain = ToneBrain(lambda *_: [Say("more " * 50)])
     async with OpenAIRealtimeSimulator(brain=brain, speed=1, chunk_ms=100) as vendor, session(vendor) as client:
         await client.send("response.create")
         item_id = (await client.until("response.output_audio.delta"))[-1]["item_id"]

@@ -11,7 +11,7 @@ import trustme
 import trunkline.testing.openai_realtime as package
 from tests.testing.openai_realtime.rig import ToneBrain, session, tone
 from trunkline.errors import ConnectionLost, InvalidConfig, TransportError
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 from trunkline.transport import connect_websocket
 
@@ -33,6 +33,16 @@ async def test_what_a_turn_costs() -> None:
         assert usage["input_tokens"] == 30
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         assert limits["rate_limits"][0]["limit"] - limits["rate_limits"][0]["remaining"] == usage["total_tokens"]
+
+
+async def test_the_scripted_brain_hears_loud_sounds_and_speaks_its_lines() -> None:
+    brain = ScriptedBrain(transcripts=["hello"], answers=[[Say("Hi there.")]])
+    async with OpenAIRealtimeSimulator(brain=brain, transcription_delay=0) as vendor, session(vendor) as client:
+        await client.configure(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        await client.utter()
+        heard, done = await client.once("conversation.item.input_audio_transcription.completed", "response.done")
+        assert heard["transcript"] == "hello"
+        assert done["response"]["output"][0]["content"][0]["transcript"] == "Hi there."
 
 
 async def test_every_event_of_both_sides_is_kept_in_order() -> None:
