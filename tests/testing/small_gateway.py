@@ -8,10 +8,14 @@ from urllib.parse import parse_qsl
 
 import anyio
 
+from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost, SignatureInvalid
 from trunkline.telephony.twilio import SignatureValidator
+from trunkline.testing.twilio import TwilioCaller
 from trunkline.transport import Request, Response, Route, Upgrade, WebSocketConnection
 
+QUIET = b"\xff" * 160
+WORD = bytes(range(160))
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -147,3 +151,12 @@ class Gateway:
             await socket.aclose(*self.close)
 
         return Upgrade(run)
+
+
+def caller(gateway: Gateway, **changes: Any) -> TwilioCaller:
+    return TwilioCaller(**({"webhook_url": f"{gateway.url}/voice", "auth_token": gateway.token} | changes))
+
+
+async def ticks(clock: ManualClock, frames: int) -> None:
+    """Let so many frames pass, and a millisecond more the first time, so that no rounding decides."""
+    await clock.advance(frames * 0.02 + (0.001 if clock.now() == 0 else 0))

@@ -215,7 +215,7 @@ class TwilioLine:
             raise InvalidMessage(31950, "a binary frame")
         try:
             told = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidMessage(31951, "not JSON") from None
         if not isinstance(told, dict):
             raise InvalidMessage(31951, "not an object")

@@ -169,6 +169,7 @@ REFUSED = [
     (changed(media(), "media", "payload"), "media.payload", "string"),
     (changed(media(), "media", "payload", to="YQ"), "media.payload", "base64"),
     (changed(media(), "media", "payload", to="Y Q="), "media.payload", "base64"),
+    (changed(media(), "media", "payload", to="YQ==\n"), "media.payload", "base64"),
     (changed(media(), "media", "payload", to="žluť"), "media.payload", "base64"),
     (changed(mark(), "mark"), "mark", "object"),
     (changed(mark(), "mark", "name"), "mark.name", "string"),
