@@ -49,7 +49,9 @@ class PlayoutQueue:
         """Forget all audio that waits; returns every pending mark, in order. The frame being heard ends as it began."""
         self._waiting.clear()
         self._added = self._played = self._taken
-        return self._reached()
+        names = [name for _, name in self._marks]
+        self._marks.clear()
+        return names
 
     def next_frame(self) -> PlayedFrame:
         """The next frame, filled up with silence, and the marks that the frames before it reached."""

@@ -100,12 +100,10 @@ class TwilioCaller:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         _check_webhook_url(webhook_url)
-        self._webhook_url = webhook_url
-        self._webhook_method = webhook_method
-        self._webhook_copies = webhook_copies
+        self._webhook = (webhook_url, webhook_method, webhook_copies)
         self._speech = speech
         self._record = CallRecord(
-            from_=from_, to=to, account_sid=account_sid, extra_fields=dict(extra_fields or {}), clock=clock
+            from_=from_, to=to, account_sid=account_sid, extra_fields=extra_fields or {}, clock=clock
         )
         self._timeline = Timeline(clock=clock, call_id=self._record.call_sid)
         self._audio = CallAudio(timeline=self._timeline)
@@ -137,40 +135,41 @@ class TwilioCaller:
             ),
             clock=clock,
         )
-        self._living: AbstractAsyncContextManager[None] | None = None
 
     # ── the call as a whole ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
         if self._speech is not None:
             self._audio.say(await read_speech(self._speech))
-        self._living = self._live()
+        self._living: AbstractAsyncContextManager[None] = self._live()
         await self._living.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._living is not None  # noqa: S101 - entered before left
         await self._living.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _live(self) -> AsyncIterator[None]:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         async with self._webhooks, anyio.create_task_group() as tasks:
             tasks.start_soon(self._dial)
             await self._switch.settled.wait()
             try:
                 yield
                 await self.hang_up()
-            except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
                 failure = error
             tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
     async def _dial(self) -> None:
-        await self._switch.run(self._webhook_url, self._webhook_method, copies=self._webhook_copies)
+        url, method, copies = self._webhook
+        await self._switch.run(url, method, copies=copies)
 
     # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -75,6 +75,7 @@ class TwilioLine:
         self._late_marks: list[tuple[float, str]] = []
         self._reading = anyio.Event()
         self._reading.set()
+        self._receiving = anyio.CancelScope()
         self._end: End | None = None
         self._ended = anyio.Event()
 
@@ -106,20 +107,34 @@ class TwilioLine:
         await self._tell("dtmf", {"dtmf": {"track": "inbound_track", "digit": digit}})
 
     async def hang_up(self, *, account_sid: str, call_sid: str) -> None:
-        """Say `stop` and close."""
-        if self._end is not None:
-            return
-        self._hold_frames = 0
-        await self._tell("stop", {"stop": {"accountSid": account_sid, "callSid": call_sid}})
-        if self._end is None:
+        """Say `stop`, behind all that was held back, and close; nothing follows it."""
+        async with self._turn:
+            if self._end is not None:
+                return
+            self._hold_frames = 0
+            try:
+                await self._send_numbered("stop", {"stop": {"accountSid": account_sid, "callSid": call_sid}})
+            except TransportError as error:
+                self._lost(error)
+                return
             self._timeline.note("stream stopped")
-            await self._finish("caller")
+            self._end = "caller"
+            try:
+                await self._socket.aclose(1000)
+            finally:
+                self._ended.set()
 
     async def drop(self) -> None:
         """Let the connection vanish: no `stop`, no close frame."""
-        if self._end is None:
+        async with self._turn:
+            if self._end is not None:
+                return
             self._timeline.note("dropped")
-            await self._finish("dropped")
+            self._end = "dropped"
+            try:  # no method of a connection is so rude as to leave without a close frame
+                await anyio.aclose_forcefully(self._socket._stream)  # noqa: SLF001
+            finally:
+                self._ended.set()
 
     async def send_raw(self, message: str | bytes) -> None:
         """Send something that Twilio would not, as it is; it counts in no counter."""
@@ -131,9 +146,10 @@ class TwilioLine:
         self._hold_frames = frames
 
     def stop_reading(self) -> None:
-        """Leave what the server sends on the network."""
+        """Leave what the server sends on the network, from now on."""
         if self._reading.is_set():
             self._reading = anyio.Event()
+            self._receiving.cancel()
 
     def read_on(self) -> None:
         """Read again."""
@@ -169,14 +185,18 @@ class TwilioLine:
 
     async def _listen(self) -> None:
         while True:
-            await self._reading.wait()
+            while not self._reading.is_set():  # no turn of anybody else's between this and the scope
+                await self._reading.wait()
+            message: str | bytes | None = None
             try:
-                message = await self._socket.receive()
+                with anyio.CancelScope() as self._receiving:
+                    message = await self._socket.receive()
             except (TransportError, ProtocolError) as error:
                 self._lost(error)
                 return
             try:
-                await self._obey(message)
+                if message is not None:
+                    await self._obey(message)
             except InvalidMessage as refused:
                 self._warn(refused.code, refused.reason)
 
@@ -195,7 +215,7 @@ class TwilioLine:
             raise InvalidMessage(31950, "a binary frame")
         try:
             told = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidMessage(31951, "not JSON") from None
         if not isinstance(told, dict):
             raise InvalidMessage(31951, "not an object")
@@ -252,16 +272,4 @@ class TwilioLine:
         code = getattr(error, "code", 1006)
         self.close_code = code if isinstance(code, int) else 1006
         self._timeline.note(f"closed by the server {self.close_code}")
-        self._ended.set()
-
-    async def _finish(self, end: End) -> None:
-        """Close from the caller's side, once no message is half sent."""
-        async with self._turn:
-            if self._end is not None:
-                return
-            self._end = end
-            if end == "caller":
-                await self._socket.aclose(1000)
-            else:  # no method of a connection is so rude as to leave without a close frame
-                await anyio.aclose_forcefully(self._socket._stream)  # noqa: SLF001
         self._ended.set()

@@ -6,7 +6,7 @@ The signature is written out here instead of taken from the package, so that a m
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import format_datetime
 from ssl import SSLContext
 from types import TracebackType
@@ -27,12 +27,10 @@ _USER_AGENT: Final = "TwilioProxy/1.1"
 def sign(
     auth_token: str, url: str, fields: dict[str, str] | None = None, *, signing: Signing = "right"
 ) -> dict[str, str]:
-    """The signature header of a request, to be merged into its headers; empty for an unsigned one."""
+    """The signature header of a request to an address without fragment, to be merged into its headers; empty for an unsigned one."""
     if signing == "none":
         return {}
-    text = url.split("#", maxsplit=1)[0]
-    for name, value in sorted((fields or {}).items()):
-        text += name + value
+    text = url + "".join(name + value for name, value in sorted((fields or {}).items()))
     key = auth_token if signing == "right" else auth_token + "?"
     digest = hmac.new(key.encode(), text.encode(), hashlib.sha1).digest()
     return {"X-Twilio-Signature": base64.b64encode(digest).decode()}
@@ -61,7 +59,7 @@ class Request:
 class CallRecord:
     """Who calls whom, and the fields that each kind of request tells of it."""
 
-    def __init__(self, *, from_: str, to: str, account_sid: str, extra_fields: dict[str, str], clock: Clock) -> None:
+    def __init__(self, *, from_: str, to: str, account_sid: str, extra_fields: Mapping[str, str], clock: Clock) -> None:
         self.call_sid = f"CA{uuid4().hex}"
         self.account_sid = account_sid
         self._from = from_

@@ -144,7 +144,7 @@ def _connect(element: Element, base_url: str) -> Connect | NotSimulated:
     _one_of(stream, "track", "inbound_track", {"inbound_track"})
     parameters = {}
     for child in stream:
-        if child.tag != "Parameter" or not {"name", "value"} <= child.keys():
+        if child.tag != "Parameter" or not {"name", "value"} <= child.attrib.keys():
             raise DocumentRefused(12100, "a Stream may hold only Parameters with a name and a value")
         parameters[child.attrib["name"]] = child.attrib["value"]
     url = _stream_address(stream.get("url", ""), base_url)

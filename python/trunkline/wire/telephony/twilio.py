@@ -44,7 +44,6 @@ _NEXT: Final = {
     (_State.STARTED, "stop"): _State.STOPPED,
 }
 _KINDS: Final = frozenset(kind for _, kind in _NEXT)
-_ENCODINGS: Final = {"audio/x-mulaw": "mulaw"}
 _DIGITS: Final = frozenset("0123456789*#ABCD")
 _COUNTER_DIGITS: Final = 18
 _NAME_CHARS: Final = 80  # of a name that somebody else chose, in an event
@@ -158,7 +157,7 @@ class TwilioStream:
             raise _error(f"longer than {self._max_message_chars} characters")
         try:
             told = from_json(message)
-        except ValueError:
+        except (ValueError, TypeError):  # the second for text that is no Unicode
             raise _error("not JSON") from None
         if not isinstance(told, dict):
             raise _error("not a JSON object")
@@ -237,13 +236,11 @@ class TwilioStream:
 
 def _format(told: dict[str, Any]) -> AudioFormat:
     encoding = _string(told, "encoding", "start.mediaFormat.encoding")
-    if encoding not in _ENCODINGS:
-        raise _error("not an encoding of a media stream", "start.mediaFormat.encoding")
     rate, channels = told.get("sampleRate"), told.get("channels")
     if type(rate) is not int or type(channels) is not int:
         raise _error("sampleRate and channels must be whole numbers", "start.mediaFormat")
     try:
-        return AudioFormat(encoding=_ENCODINGS[encoding], sample_rate=rate, channels=channels)
+        return AudioFormat(encoding, rate, channels)
     except AudioError as error:
         raise _error(str(error), "start.mediaFormat") from None
 
