@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from trunkline.audio import AudioFormat, wav
@@ -47,9 +48,9 @@ async def test_the_usual_call(tmp_path: Path) -> None:
     recorded_as, audio = wav.read(report.files["call.wav"])
     assert recorded_as == AudioFormat(encoding="linear16", sample_rate=8000, channels=2)
     assert abs(recorded_as.duration_ms(len(audio)) - report.metrics.session_duration_ms) < 3000
-    timeline = json.loads(Path(report.files["timeline.json"]).read_text())
+    timeline = json.loads(await anyio.Path(report.files["timeline.json"]).read_text())
     assert [event["type"] for event in timeline["gateway"]][-1] == "session_ended"
-    written = Path(report.files["transcript.txt"]).read_text()
+    written = await anyio.Path(report.files["transcript.txt"]).read_text()
     assert f"{interrupted.text} …\n" in written
 
 
