@@ -58,11 +58,12 @@ def stage() -> StageFactory:
         *,
         vendor: dict[str, Any] | None = None,
         key: str = "sk-test",
+        base_url: str = "",
         **options: Any,
     ) -> AsyncIterator[Stage]:
         clock = ScaledClock(5)
         async with OpenAIRealtimeSimulator(brain=brain or ScriptedBrain(), clock=clock, **(vendor or {})) as simulator:
-            provider = OpenAIRealtimeProvider(api_key=key, base_url=simulator.url, clock=clock)
+            provider = OpenAIRealtimeProvider(api_key=key, base_url=base_url or simulator.url, clock=clock)
             settings = {"listen_addr": "127.0.0.1:0", "auth_token": AUTH_TOKEN, "realtime_provider": provider}
             gateway = TwilioGateway(**(settings | options), clock=clock)
             result = Stage(gateway, simulator, clock)

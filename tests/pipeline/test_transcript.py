@@ -33,7 +33,15 @@ def test_items_without_words_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("heard_ms", "text"),
-    [(0, ""), (299, "one"), (300, "one"), (899, "one two"), (1000, "one two three"), (1200, "one two three four")],
+    [
+        (0, ""),
+        (299, "one"),
+        (300, "one"),
+        (860, "one two"),
+        (870, "one two three"),
+        (1000, "one two three"),
+        (1200, "one two three four"),
+    ],
 )
 def test_text_that_ran_ahead_is_cut_in_proportion(heard_ms: int, text: str) -> None:
     transcript = Transcript()

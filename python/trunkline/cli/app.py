@@ -46,7 +46,7 @@ def main(
         raise typer.Exit
 
 
-SAYABLE = "\n\n".join(f"- {sentence}" for sentence in RECEPTIONIST_GRAMMAR.templates)
+SAYABLE = "\n\n".join(f"- {sentence}" for sentence in RECEPTIONIST_GRAMMAR.sentences)
 
 
 @app.command(

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from trunkline.audio import TWILIO, AudioFormat, StreamConverter, convert, wav
-from trunkline.clock import SYSTEM_CLOCK
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
 from trunkline.gateway.session import CallSession
 from trunkline.gateway.twilio import TwilioGateway
@@ -30,6 +30,9 @@ GOODBYE: Final = "thank you goodbye"
 PATIENCE: Final = 8.0
 """Seconds that the caller waits for an answer before giving up."""
 
+LISTENS: Final = 2.5
+"""Seconds that the caller listens to a long answer before speaking over it."""
+
 WEATHER: Final = {"London": ("light rain", 12), "Madrid": ("sunny", 24), "Tokyo": ("clear sky", 18)}
 
 
@@ -47,10 +50,11 @@ def get_weather(city: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What to play: the usual call, or one in which the caller says what is in `speech`."""
+    """What to play: the usual call, or one in which the caller says what is in `speech`; at the pace of `clock`."""
 
     speech: Path | None = None
     out: Path = Path("demo")
+    clock: Clock = SYSTEM_CLOCK
     on_event: Callable[[Event], None] = field(default=lambda _: None)
     on_scene: Callable[[str], None] = field(default=lambda _: None)
 
@@ -83,14 +87,15 @@ async def play(demo: Demo) -> DemoReport:
     auth_token = secrets.token_hex(16)
     sessions: list[CallSession] = []
     events: list[Event] = []
-    async with OpenAIRealtimeSimulator(brain=LocalBrain()) as vendor:
+    async with OpenAIRealtimeSimulator(brain=LocalBrain(), clock=demo.clock) as vendor:
         gateway = TwilioGateway(
             auth_token=auth_token,
             listen_addr="127.0.0.1:0",
-            realtime_provider=OpenAIRealtimeProvider(api_key="demo", base_url=vendor.url),
+            realtime_provider=OpenAIRealtimeProvider(api_key="demo", base_url=vendor.url, clock=demo.clock),
             realtime_config=RealtimeConfig(instructions="You are a receptionist. Be brief."),
             greeting=GREETING,
             tools=[get_weather],
+            clock=demo.clock,
         )
 
         @gateway.on_session
@@ -102,9 +107,11 @@ async def play(demo: Demo) -> DemoReport:
 
         async with gateway:
             demo.on_scene("the caller dials")
-            caller = TwilioCaller(webhook_url=f"{gateway.url}/voice/inbound", auth_token=auth_token)
-            async with caller as call:
-                await (_usual_call(call, demo) if demo.speech is None else _one_sentence(call, demo.speech, demo))
+            async with TwilioCaller(
+                webhook_url=f"{gateway.url}/voice/inbound", auth_token=auth_token, clock=demo.clock
+            ) as call:
+                caller = _Caller(call, demo)
+                await (caller.hold_the_usual_call() if demo.speech is None else caller.play_speech(demo.speech))
                 demo.on_scene("the caller hangs up")
                 await call.hang_up()
         truncated = tuple(event for event in vendor.received if event["type"] == "conversation.item.truncate")
@@ -122,48 +129,54 @@ async def play(demo: Demo) -> DemoReport:
     return report
 
 
-async def _usual_call(call: TwilioCaller, demo: Demo) -> None:
-    voice = LocalSynthesizer()
-    await _hear_out(call)
-    for sentence in (QUESTION, TOOL_QUESTION):
-        await _say(call, voice, sentence)
-        await _hear_out(call)
-    await _say(call, voice, LONG_QUESTION)
-    if await _hear_begin(call):
-        await SYSTEM_CLOCK.sleep_until(SYSTEM_CLOCK.now() + 2.5)
-        demo.on_scene("the caller speaks over the agent")
-        await _say(call, voice, INTERRUPTION)
-        await _hear_out(call)
-    await _say(call, voice, GOODBYE)
-    await _hear_out(call)
+class _Caller:
+    """The person on the phone: speaks, listens, and is not always polite."""
 
+    def __init__(self, call: TwilioCaller, demo: Demo) -> None:
+        self._call = call
+        self._demo = demo
+        self._voice = LocalSynthesizer()
 
-async def _one_sentence(call: TwilioCaller, speech: Path, demo: Demo) -> None:
-    await _hear_out(call)
-    recorded_as, audio = await anyio.to_thread.run_sync(wav.read, speech)
-    demo.on_scene(f"the caller plays {speech.name}")
-    call.say(convert(audio, recorded_as, TWILIO))
-    await call.said()
-    await _hear_out(call)
+    async def hold_the_usual_call(self) -> None:
+        """A greeting, two questions, an interruption, a goodbye."""
+        await self._hear_out()
+        for sentence in (QUESTION, TOOL_QUESTION):
+            await self._say(sentence)
+            await self._hear_out()
+        await self._say(LONG_QUESTION)
+        if await self._hear_begin():
+            clock = self._demo.clock
+            await clock.sleep_until(clock.now() + LISTENS)
+            self._demo.on_scene("the caller speaks over the agent")
+            await self._say(INTERRUPTION)
+            await self._hear_out()
+        await self._say(GOODBYE)
+        await self._hear_out()
 
+    async def play_speech(self, speech: Path) -> None:
+        """A greeting, what is in the file, and the answer to it."""
+        await self._hear_out()
+        recorded_as, audio = await anyio.to_thread.run_sync(wav.read, speech)
+        self._demo.on_scene(f"the caller plays {speech.name}")
+        self._call.say(convert(audio, recorded_as, TWILIO))
+        await self._call.said()
+        await self._hear_out()
 
-async def _say(call: TwilioCaller, voice: LocalSynthesizer, sentence: str) -> None:
-    speech = await voice.synthesize(sentence)
-    telephone = StreamConverter(AudioFormat(encoding="linear16", sample_rate=speech.sample_rate), TWILIO)
-    call.say(telephone.convert(speech.pcm) + telephone.flush())
-    await call.said()
+    async def _say(self, sentence: str) -> None:
+        speech = await self._voice.synthesize(sentence)
+        telephone = StreamConverter(AudioFormat(encoding="linear16", sample_rate=speech.sample_rate), TWILIO)
+        self._call.say(telephone.convert(speech.pcm) + telephone.flush())
+        await self._call.said()
 
+    async def _hear_begin(self) -> bool:
+        with self._demo.clock.move_on_after(PATIENCE):
+            await self._call.agent_started()
+            return True
+        return False
 
-async def _hear_begin(call: TwilioCaller) -> bool:
-    with anyio.move_on_after(PATIENCE):
-        await call.agent_started()
-        return True
-    return False
-
-
-async def _hear_out(call: TwilioCaller) -> None:
-    if await _hear_begin(call):
-        await call.agent_finished(quiet_ms=700)
+    async def _hear_out(self) -> None:
+        if await self._hear_begin():
+            await self._call.agent_finished(quiet_ms=700)
 
 
 def _missing(session: CallSession, events: list[Event]) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Calls, sessions and the carriers' front doors."""
 
 from trunkline.errors import CallRejected
-from trunkline.gateway.config import CallInfo, GatewayConfig, PipelineMode, ProviderName, RealtimeProviderFactory
+from trunkline.gateway.config import CallInfo, GatewayConfig, PipelineMode, ProviderName
 from trunkline.gateway.gateway import Gateway
 from trunkline.gateway.session import CallSession
 from trunkline.pipeline import Event, EventType, Metrics, ToolCall, Turn
+from trunkline.realtime.config import RealtimeProviderFactory
 
 Session = CallSession
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from trunkline import registry
 from trunkline.errors import InvalidConfig
-from trunkline.realtime.config import RealtimeConfig
+from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
 from trunkline.realtime.provider import RealtimeProvider
 from trunkline.tools import ToolDefinition, ToolHandler
 
@@ -37,19 +37,6 @@ class CallInfo:
     to: str
     direction: Literal["inbound", "outbound"]
     start_time: datetime
-
-
-@runtime_checkable
-class RealtimeProviderFactory(Protocol):
-    """Makes a provider from a configuration."""
-
-    def create(self, config: RealtimeConfig) -> RealtimeProvider:
-        """A provider of this configuration."""
-        ...
-
-    def name(self) -> str:
-        """The provider's name, as in the registry."""
-        ...
 
 
 class GatewayOptions(TypedDict, total=False):

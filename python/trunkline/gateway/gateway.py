@@ -108,8 +108,14 @@ class Gateway(ABC):
     async def stop(self) -> None:
         """Take no more calls, give those in progress `stop_timeout` seconds, then end them; any number of times, from any task."""
         self._stopping.set()
+        with self._clock.move_on_after(self.config.stop_timeout):
+            for session in self.list_sessions():
+                await session.wait_closed()
+        async with anyio.create_task_group() as tasks:
+            for session in self.list_sessions():
+                tasks.start_soon(session.close, "shutdown")
         if self._server is not None:
-            await self._server.aclose(grace=self.config.stop_timeout)
+            await self._server.aclose(grace=OBSERVER_GRACE)
 
     async def __aenter__(self) -> Self:
         if self._server is not None:
@@ -151,22 +157,24 @@ class Gateway(ABC):
     async def admit(self, info: CallInfo) -> str:
         """Decide about a call; returns the path of its media socket, which works once, within a minute.
 
+        A carrier that asks again about a call whose media socket has not come is given the same answer.
+
         Raises:
             CallRejected: The application refused the call, or there is no room for it.
         """
         self._forget_expired()
         if self._stopping.is_set():
             raise CallRejected("busy", call_id=info.call_id)
-        for token, expected in list(self._expected.items()):
+        for token, expected in self._expected.items():
             if expected.info.call_id == info.call_id:
-                del self._expected[token]  # the carrier asks again: the first answer did not reach it
+                return _media_path(token)
         if len(self._sessions) + len(self._expected) >= self.config.max_concurrent_calls:
             logger.warning("call %s is refused: %d calls are in progress", info.call_id, len(self._sessions))
             raise CallRejected("busy", call_id=info.call_id)
         await self._ask_application(info)
         token = secrets.token_urlsafe(24)
         self._expected[token] = _Expected(info, self._clock.now() + TOKEN_LIFETIME)
-        return f"/ws/media-stream/{token}"
+        return _media_path(token)
 
     def redeem(self, token: str) -> CallInfo | None:
         """The call that a media socket's token belongs to; the token is used up by asking."""
@@ -193,7 +201,8 @@ class Gateway(ABC):
                 await line.aclose()
                 tasks.cancel_scope.deadline = anyio.current_time() + OBSERVER_GRACE
         finally:
-            del self._sessions[info.call_id]
+            if self._sessions.get(info.call_id) is session:  # a redirected call may have a new stream already
+                del self._sessions[info.call_id]
 
     def end_call(self, call_id: str) -> CallSession | None:
         """The session of a call that the carrier says is over."""
@@ -245,3 +254,7 @@ class Gateway(ABC):
         for token, expected in list(self._expected.items()):
             if expected.expires <= now:
                 del self._expected[token]
+
+
+def _media_path(token: str) -> str:
+    return f"/ws/media-stream/{token}"

@@ -106,6 +106,10 @@ class CallSession:
         """Hang up; any number of times, from any task."""
         await self._bridge.close(reason)
 
+    async def wait_closed(self) -> None:
+        """Wait until the call is over."""
+        await self._bridge.wait_closed()
+
     # ── the carrier ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def serve(self, line: MessageStream, codec: StreamCodec, *, max_duration: float) -> None:

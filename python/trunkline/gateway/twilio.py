@@ -51,9 +51,9 @@ class TwilioGateway(Gateway):
         clock: Clock = SYSTEM_CLOCK,
         **options: Unpack[GatewayOptions],
     ) -> None:
-        super().__init__(GatewayConfig(**options), clock=clock)
         if verify_signatures and not auth_token:
             raise InvalidConfig("auth_token", "is needed to check Twilio's signatures")
+        super().__init__(GatewayConfig(**options), clock=clock)
         self.account_sid = account_sid
         self.phone_number = phone_number
         self._validator = SignatureValidator(auth_token) if verify_signatures else None

@@ -152,7 +152,10 @@ class PlayoutLedger:
         return None
 
     def _played(self, now: float) -> int:
-        return min(self._sent, self._anchor + int((now - self._anchored_at) * 1000 * self._bytes_per_ms))
+        elapsed = (
+            now - self._anchored_at
+        ) * 1000 * self._bytes_per_ms + 1e-6  # seconds as floats fall short of whole bytes
+        return min(self._sent, self._anchor + int(elapsed))
 
     def _heard(self, item_id: str, now: float) -> int:
         played = self._played(now)

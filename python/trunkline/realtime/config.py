@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.provider import FunctionCallHandler, ProcessConfig, RealtimeProvider
@@ -96,6 +96,7 @@ class RealtimeConfig:
         )
 
 
+@runtime_checkable
 class RealtimeProviderFactory(Protocol):
     """Makes a vendor's provider of a configuration."""
 

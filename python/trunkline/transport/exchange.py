@@ -25,6 +25,7 @@ from trunkline.transport.silence import SILENT
 log = logging.getLogger("trunkline.transport")
 
 HANDSHAKE_HEADERS = {"connection", "upgrade", "origin"}
+UNFINISHED = {h11.IDLE, h11.SEND_BODY, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}  # no request can follow in these states
 UPGRADE_HEADERS = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
 
 
@@ -94,11 +95,10 @@ class Exchange:
         """Serve one request; whether another may follow."""
         try:
             request, handler = await self._receive_request()
-            answer = await self._handled(request, handler)
-            if isinstance(answer, Upgrade):
-                await self._upgrade(request, answer)
+            response = await self._handled(request, handler)
+            if isinstance(response, Upgrade):
+                await self._upgrade(request, response, self._accepted(request, response))
                 return False
-            response = answer
         except Refused as refused:
             response = refused.response
         if not await self._respond(response):
@@ -229,7 +229,7 @@ class Exchange:
             headers.append(("Content-Type", response.content_type))
         if response.status not in {204, 304}:
             headers.append(("Content-Length", str(len(body))))
-        if self._draining or self._http.their_state not in {h11.DONE, h11.MIGHT_SWITCH_PROTOCOL}:
+        if self._draining or self._http.their_state in UNFINISHED:
             headers.append(("Connection", "close"))
         reason = responses.get(response.status, "").encode()
         data = self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
@@ -258,13 +258,14 @@ class Exchange:
 
     # ── WebSocket ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _upgrade(self, request: Request, upgrade: Upgrade) -> None:
+    def _accepted(self, request: Request, upgrade: Upgrade) -> ServerProtocol:
+        """The state machine, its answer to the handshake ready to be sent; refused if the handshake is wrong."""
         protocol = ServerProtocol(
             subprotocols=[cast("Subprotocol", upgrade.subprotocol)] if upgrade.subprotocol else None,
             max_size=upgrade.max_size,
             logger=SILENT,
         )
-        # The state machine must read a request before it takes frames, so it is shown what matters of the one that h11 read.
+        # It must read a request before it takes frames, so it is shown what matters of the one that h11 read.
         lines = [
             f"{name}: {value}\r\n"
             for name, value in request.headers
@@ -272,12 +273,13 @@ class Exchange:
         ]
         protocol.receive_data(f"GET / HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1"))
         shown = protocol.events_received()
-        accepted = protocol.accept(shown[0]) if shown and isinstance(shown[0], HandshakeRequest) else None
-        if accepted is None or accepted.status_code != 101:
-            await self._respond(refusal(400))
-            await self._linger()
-            return
-        protocol.send_response(accepted)
+        answer = protocol.accept(shown[0]) if shown and isinstance(shown[0], HandshakeRequest) else None
+        if answer is None or answer.status_code != 101:
+            raise Refused(refusal(400))
+        protocol.send_response(answer)
+        return protocol
+
+    async def _upgrade(self, request: Request, upgrade: Upgrade, protocol: ServerProtocol) -> None:
         if not await self._write(b"".join(protocol.data_to_send())):
             return
         protocol.receive_data(self._http.trailing_data[0])
@@ -287,6 +289,7 @@ class Exchange:
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
             send_timeout=self._limits.write_timeout,
+            close_timeout=self._limits.close_timeout,
             clock=self._clock,
         )
         code, reason = 1001, "going away"

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
+import anyio
+
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionLost,
@@ -15,7 +17,6 @@ from trunkline.errors import (
     InvalidConfig,
     MessageTooLarge,
     RemoteProtocolError,
-    TransportError,
 )
 from trunkline.transport.headers import Headers
 from trunkline.transport.websocket import system_trust
@@ -145,18 +146,18 @@ class HttpClient:
             response = await transport.handle_async_request(request)
             try:
                 body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > self._max_body:
-                        raise MessageTooLarge(self._max_body)
+                # Leaving the loop would leave httpcore's nested generators unfinished; a cancelled read unwinds them all.
+                with anyio.CancelScope() as reading:
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > self._max_body:
+                            reading.cancel()
             finally:
                 await response.aclose()
-        except TransportError:
-            raise
-        except httpx.UnsupportedProtocol:
-            raise InvalidConfig("url", "not an address of the form https://host/path") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
+        if len(body) > self._max_body:
+            raise MessageTooLarge(self._max_body)
         return HttpResponse(response.status_code, Headers(response.headers.multi_items()), bytes(body))
 
     async def aclose(self) -> None:
@@ -173,7 +174,9 @@ class HttpClient:
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 

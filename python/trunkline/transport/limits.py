@@ -16,6 +16,7 @@ class ServerLimits:
         write_timeout: For the other side to take a response, or one WebSocket message.
         idle_timeout: Between two requests.
         linger_timeout: For the other side to read a refusal before the socket goes.
+        close_timeout: For the other side to answer the close frame of a WebSocket.
         connections: Open at once; more are answered 503.
     """
 
@@ -27,4 +28,5 @@ class ServerLimits:
     write_timeout: float = 10.0
     idle_timeout: float = 30.0
     linger_timeout: float = 1.0
+    close_timeout: float = 2.0
     connections: int = 1000

@@ -1,6 +1,7 @@
 """The WebSocket client: dial, shake hands (RFC 6455 section 4.1), hand over an open connection."""
 
 import functools
+import os
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -148,6 +149,10 @@ def _cause(error: BaseException) -> str:
         return _cause(error.__cause__.exceptions[0])
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verification failed, {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "TLS failed"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
@@ -197,9 +202,9 @@ class _Handshake:
                     received = bytearray(self._http.trailing_data[0])
                 elif isinstance(event, h11.Response):
                     self._refusal = event
-                elif isinstance(event, h11.Data) and len(self._body) < MAX_REFUSAL:
+                elif isinstance(event, h11.Data):
                     self._body += event.data
-                else:
+                if isinstance(event, h11.EndOfMessage) or len(self._body) >= MAX_REFUSAL:
                     raise self._rejected()
         except (anyio.EndOfStream, *STREAM_FAILED) as error:
             if self._refusal is not None:
