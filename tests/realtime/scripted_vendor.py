@@ -16,7 +16,7 @@ from trunkline.errors import ConnectionLost
 from trunkline.realtime.openai import OpenAIRealtimeProvider
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
 
-KEY = "sk-test-0123456789abcdef"
+KEY = "of-no-known-shape-0123456789abcdef"  # so that only knowing it can hide it
 
 CREATED: dict[str, Any] = {
     "type": "realtime",
@@ -145,7 +145,8 @@ async def scripted(script: Script, **options: Any) -> AsyncIterator[OpenAIRealti
 
     async with Server([Route("GET", "/v1/realtime", answer)]) as server:
         try:
-            yield OpenAIRealtimeProvider(api_key=KEY, base_url=f"{server.url}/v1", **options)
+            with anyio.fail_after(10):
+                yield OpenAIRealtimeProvider(api_key=KEY, base_url=f"{server.url}/v1", **options)
         except Exception as error:
             if failures:
                 raise failures[0] from error
