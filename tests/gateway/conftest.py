@@ -27,7 +27,11 @@ class Stage:
     news: anyio.Event = field(default_factory=anyio.Event)
 
     def caller(self, **options: Any) -> TwilioCaller:
-        settings = {"webhook_url": f"{self.gateway.url}/voice/inbound", "auth_token": AUTH_TOKEN, "clock": self.clock}
+        settings: dict[str, Any] = {
+            "webhook_url": f"{self.gateway.url}/voice/inbound",
+            "auth_token": AUTH_TOKEN,
+            "clock": self.clock,
+        }
         return TwilioCaller(**(settings | options))
 
     def of(self, kind: EventType) -> list[Event]:
@@ -64,7 +68,11 @@ def stage() -> StageFactory:
         clock = ScaledClock(5)
         async with OpenAIRealtimeSimulator(brain=brain or ScriptedBrain(), clock=clock, **(vendor or {})) as simulator:
             provider = OpenAIRealtimeProvider(api_key=key, base_url=base_url or simulator.url, clock=clock)
-            settings = {"listen_addr": "127.0.0.1:0", "auth_token": AUTH_TOKEN, "realtime_provider": provider}
+            settings: dict[str, Any] = {
+                "listen_addr": "127.0.0.1:0",
+                "auth_token": AUTH_TOKEN,
+                "realtime_provider": provider,
+            }
             gateway = TwilioGateway(**(settings | options), clock=clock)
             result = Stage(gateway, simulator, clock)
             gateway.on_session(result.watch)

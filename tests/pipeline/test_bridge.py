@@ -227,7 +227,7 @@ async def test_tool_calls_are_answered_and_told() -> None:
             await anyio.lowlevel.checkpoint()
         call.session.feed(*says("a1", "It rains.", 20))
         await call.pass_ms(100)
-    answers = dict(command[1:] for command in call.session.commands)
+    answers = {command[1]: command[2] for command in call.session.commands}
     assert answers == {"c1": "rain in London", "c2": '{"error": "Tool get_time not found"}'}
     told = {e.data["call_id"]: e.data["result"] for e in call.seen if e.type is EventType.TOOL_CALL}
     assert told == answers

@@ -79,11 +79,12 @@ class Gateway(ABC):
 
     def get_session(self, call_id: str) -> CallSession | None:
         """The call in progress with this id, if there is one."""
-        return self._sessions.get(call_id)
+        session = self._sessions.get(call_id)
+        return session if session is not None and session.is_active else None
 
     def list_sessions(self) -> list[CallSession]:
         """The calls in progress."""
-        return list(self._sessions.values())
+        return [session for session in self._sessions.values() if session.is_active]
 
     @property
     def url(self) -> str:

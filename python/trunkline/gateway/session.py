@@ -82,6 +82,11 @@ class CallSession:
         """How long the call's media has been running, or ran."""
         return self.metrics().duration
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the call is in progress."""
+        return not self._bridge.is_over
+
     def events(self) -> AsyncIterator[Event]:
         """All events from the beginning of the call; ends after `session_ended`. Any number of consumers may read."""
         return self._bridge.events()

@@ -133,6 +133,11 @@ class RealtimeBridge:
             with anyio.move_on_after(self._config.close_timeout, shield=True):
                 await self._over.wait()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self._over.is_set()
+
     async def wait_closed(self) -> None:
         """Wait until the call is over, for whatever reason."""
         await self._over.wait()
@@ -325,7 +330,7 @@ class RealtimeBridge:
         self._transcript.begin("agent", event.item_id, self._clock.wall())
         generated = self._generated.get(event.item_id, 0) + len(event.audio)
         self._generated[event.item_id] = generated
-        self._transcript.add_audio(event.item_id, session.output_format.duration_ms(generated))
+        self._transcript.add_audio(event.item_id, int(session.output_format.duration_ms(generated)))
         if self._item_of_response.get(event.response_id, event.item_id) != event.item_id:
             self._finish_item(event.response_id)
         self._item_of_response[event.response_id] = event.item_id

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from tests.testing.strictness import strict_server_event
+from tests.oracles import strict_server_event
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 from trunkline.transport import WebSocketConnection, connect_websocket
@@ -97,7 +97,7 @@ class Client:
     async def receive(self) -> Event:
         with anyio.fail_after(5):
             event: Event = json.loads(await self.socket.receive())
-        strict_server_event(event)
+        strict_server_event(json.dumps(event))
         self.events.append(event)
         return event
 

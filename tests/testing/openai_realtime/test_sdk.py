@@ -1,6 +1,7 @@
 """The official SDK, unchanged: its client of threads in a thread of its own, the simulator on either backend."""
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from openai import OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
 
+from tests.oracles import strict_server_event
 from tests.testing.openai_realtime.rig import ToneBrain, tone
-from tests.testing.strictness import strict_server_event
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
 
@@ -84,7 +85,7 @@ async def test_the_sdk_completes_a_spoken_turn() -> None:
         assert heard == "what is the weather"
         assert audio == tone(400)
         for event in vendor.sent:
-            strict_server_event(event)
+            strict_server_event(json.dumps(event))
 
 
 async def test_the_sdk_completes_a_function_call() -> None:
