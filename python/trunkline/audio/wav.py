@@ -1,0 +1,123 @@
+"""WAV files of linear16, µ-law and A-law: read whole, written as the audio comes.
+
+Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991), Waveform Audio File Format, and the
+extensible format that Microsoft added to it (`WAVEFORMATEXTENSIBLE`), whose GUID begins with the same code.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from trunkline.audio.converter import convert
+from trunkline.audio.data import AudioData
+from trunkline.audio.formats import AudioFormat, Encoding
+from trunkline.errors import InvalidAudioData, UnsupportedEncoding
+
+__all__ = ["WavWriter", "read", "write"]
+
+_CODES = {(1, 16): Encoding.LINEAR16, (6, 8): Encoding.ALAW, (7, 8): Encoding.MULAW}
+_EXTENSIBLE = 0xFFFE
+_FORMAT = struct.Struct("<HHIIHH")
+_HEADER_BYTES = 44
+_LARGEST = 0xFFFF_FFFF - _HEADER_BYTES  # sizes have 32 bits
+
+
+def read(path: str | os.PathLike[str]) -> tuple[AudioFormat, bytes]:
+    """The format and the audio of a file, in whole samples.
+
+    Raises:
+        InvalidAudioData: It is not a WAV file, or one without format or audio.
+        UnsupportedEncoding: Its samples are not linear16, µ-law or A-law; the error names code and bits.
+        UnsupportedSampleRate: Its sample rate is none of those that can be converted.
+        AudioError: It has neither one nor two channels.
+    """
+    content = Path(path).read_bytes()
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        raise InvalidAudioData("this is not a WAV file")
+    audio_format: AudioFormat | None = None
+    for name, chunk in _chunks(memoryview(content)[12:]):
+        if name == b"fmt ":
+            audio_format = _format(chunk)
+        elif name == b"data" and audio_format is not None:
+            return audio_format, bytes(chunk[: len(chunk) - len(chunk) % audio_format.sample_bytes])
+    raise InvalidAudioData("the WAV file has no audio" if audio_format else "the WAV file does not tell its format")
+
+
+def write(path: str | os.PathLike[str], audio_format: AudioFormat, audio: AudioData) -> None:
+    """Write a file at once."""
+    with WavWriter(path, audio_format) as file:
+        file.write(audio)
+
+
+class WavWriter:
+    """Writes a file as the audio comes; what has been written is a whole file only after `close`.
+
+    Args:
+        path: The file, which is replaced if there is one.
+        audio_format: The format of the audio that will be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], audio_format: AudioFormat) -> None:
+        self.format = audio_format
+        self._written = 0
+        self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 - `close` closes it
+        self._file.write(self._header())
+
+    def write(self, audio: AudioData) -> None:
+        """Append audio.
+
+        Raises:
+            InvalidAudioData: The file would grow beyond 4 GiB, which its header cannot tell, or this is an array of something else.
+            ValueError: The file is closed.
+        """
+        content = convert(audio, self.format, self.format)
+        if self._written + len(content) > _LARGEST:
+            raise InvalidAudioData("a WAV file cannot hold more than 4 GiB")
+        self._file.write(content)
+        self._written += len(content)
+
+    def close(self) -> None:
+        """Complete the header and close the file; a second time does nothing."""
+        if self._file.closed:
+            return
+        with self._file as file:
+            file.write(b"\0" * (self._written % 2))  # chunks begin at even places
+            file.seek(0)
+            file.write(self._header())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _header(self) -> bytes:
+        code, bits = next(key for key, encoding in _CODES.items() if encoding is self.format.encoding)
+        rate, block = self.format.sample_rate, self.format.sample_bytes
+        form = _FORMAT.pack(code, self.format.channels, rate, rate * block, block, bits)
+        size = _HEADER_BYTES - 8 + self._written + self._written % 2
+        return struct.pack("<4sI4s4sI16s4sI", b"RIFF", size, b"WAVE", b"fmt ", len(form), form, b"data", self._written)
+
+
+def _chunks(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    while len(rest) >= 8:
+        name, size = bytes(rest[:4]), int.from_bytes(rest[4:8], "little")
+        yield name, rest[8 : 8 + size]
+        rest = rest[8 + size + size % 2 :]
+
+
+def _format(chunk: memoryview) -> AudioFormat:
+    if len(chunk) < _FORMAT.size:
+        raise InvalidAudioData("the WAV file does not tell its format")
+    code, channels, rate, _, _, bits = _FORMAT.unpack_from(chunk)
+    if code == _EXTENSIBLE and len(chunk) >= 26:
+        code = int.from_bytes(chunk[24:26], "little")
+    encoding = _CODES.get((code, bits))
+    if encoding is None:
+        raise UnsupportedEncoding(f"WAV code {code} with {bits} bits")
+    return AudioFormat(encoding, rate, channels)

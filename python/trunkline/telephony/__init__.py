@@ -1,0 +1,1 @@
+"""Carriers: the outgoing line, signatures, REST."""

@@ -1,0 +1,113 @@
+"""What a simulated voice model thinks with: it hears, answers and speaks."""
+
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import pi, sin
+from typing import Literal, Protocol
+
+from trunkline.stt.vad import EnergyDetector, VoiceActivityDetector
+
+_TONE_HZ = 400
+_TONE_RATE = 24000
+_TONE_LEVEL = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Say this sentence to the caller."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Ask the application to run one of its tools."""
+
+    name: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One line of the conversation so far.
+
+    Attributes:
+        role: Whose line it is.
+        text: The words, or a tool's result; None is speech that was not understood.
+        name: The tool's name, if it is a tool's line.
+    """
+
+    role: Literal["user", "assistant", "tool", "system"]
+    text: str | None
+    name: str = ""
+
+
+class Brain(Protocol):
+    """The part of a simulated model that is not protocol."""
+
+    def detector(self) -> VoiceActivityDetector:
+        """A new detector for one session's audio, PCM16 mono at 16 kHz."""
+        ...
+
+    async def transcribe(self, pcm: bytes) -> str | None:
+        """The words of one utterance, PCM16 mono at 16 kHz; None if it was not understood."""
+        ...
+
+    async def answer(
+        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
+    ) -> Sequence[Say | CallTool]:
+        """What to do next, `tools` being the names of the tools on offer."""
+        ...
+
+    async def speak(self, text: str) -> bytes:
+        """The sentence as PCM16 mono at 24 kHz."""
+        ...
+
+
+class ScriptedBrain:
+    """A brain that needs no extra and knows its lines by heart, for fast tests.
+
+    Args:
+        transcripts: What each utterance is heard as, in turn; once they are used up, nothing is understood.
+        answers: What each response is, in turn, and nothing once they are used up; or a function of the history.
+        ms_per_character: How long each character of a sentence sounds, as a steady tone.
+    """
+
+    def __init__(
+        self,
+        *,
+        transcripts: Iterable[str | None] = (),
+        answers: Iterable[Sequence[Say | CallTool]] | Callable[[Sequence[Heard]], Sequence[Say | CallTool]] = (),
+        ms_per_character: int = 60,
+    ) -> None:
+        self._transcripts = iter(transcripts)
+        if callable(answers):
+            self._answer = answers
+        else:
+            lines = iter(answers)
+            self._answer = lambda _history: next(lines, ())
+        self._ms_per_character = ms_per_character
+
+    def detector(self) -> VoiceActivityDetector:
+        """A detector that takes every loud sound for speech."""
+        return EnergyDetector()
+
+    async def transcribe(self, pcm: bytes) -> str | None:
+        """The next transcript, whatever the audio."""
+        del pcm
+        return next(self._transcripts, None)
+
+    async def answer(
+        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
+    ) -> Sequence[Say | CallTool]:
+        """The next answer of the script."""
+        del instructions, tools
+        return self._answer(history)
+
+    async def speak(self, text: str) -> bytes:
+        """A tone as long as the sentence, the same for the same length."""
+        period = _TONE_RATE // _TONE_HZ
+        wave = array("h", (round(_TONE_LEVEL * sin(2 * pi * index / period)) for index in range(period)))
+        samples = len(text) * self._ms_per_character * _TONE_RATE // 1000
+        return (wave * (samples // period + 1))[:samples].tobytes()

@@ -1,0 +1,49 @@
+//! What can be wrong with audio, or with what is said about it.
+
+use std::fmt;
+
+/// An audio format or audio data that cannot be handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The encoding is unknown, or not raw audio.
+    UnsupportedEncoding(String),
+    /// The sample rate, in hertz, is not one of [`SAMPLE_RATES`](crate::SAMPLE_RATES).
+    UnsupportedSampleRate(u32),
+    /// Only mono and stereo are handled.
+    UnsupportedChannels(u16),
+    /// The data ends inside a sample.
+    PartialSample {
+        /// Bytes of the data.
+        len: usize,
+        /// Bytes of one sample of all channels.
+        sample_bytes: usize,
+    },
+    /// The caller's memory cannot hold the result.
+    OutputTooSmall {
+        /// Bytes that are needed.
+        needed: usize,
+        /// Bytes that were offered.
+        len: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnsupportedEncoding(name) => write!(f, "unsupported encoding {name:?}"),
+            Self::UnsupportedSampleRate(rate) => write!(f, "unsupported sample rate {rate} Hz"),
+            Self::UnsupportedChannels(channels) => {
+                write!(f, "channels must be 1 or 2, got {channels}")
+            }
+            Self::PartialSample { len, sample_bytes } => {
+                write!(f, "{len} bytes end inside a sample of {sample_bytes} bytes")
+            }
+            Self::OutputTooSmall { needed, len } => {
+                write!(f, "the output needs {needed} bytes, got {len}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,315 @@
+//! From one sample rate to another, by the exact ratio of the two.
+//!
+//! Output `n` lies at input time `n · down / up`. It is the sum of `taps` inputs around that time, weighted by the filter's phase there, so
+//! it can be made as soon as the filter's later half has arrived: that is the delay. Each output is summed in an order of its own that does
+//! not depend on where chunks begin and end, so any chunking gives the same samples, to the bit.
+
+use std::array;
+
+use crate::filter::{Filter, LANES};
+
+/// Outputs of one phase that are summed side by side.
+const BLOCK: usize = 16;
+
+/// A streaming resampler of one channel.
+///
+/// Between [`reset`](Self::reset) and [`finish`](Self::finish) it yields ⌈inputs · `up` / `down`⌉ samples, the first of them at the time of
+/// the first input: the delay shows in when samples come, not in how many or at what place. Around its input it hears silence.
+#[derive(Debug, Clone)]
+pub(crate) struct Resampler {
+    filter: &'static Filter,
+    input_rate: u32,
+    /// The inputs that are still needed, oldest first.
+    window: Vec<f32>,
+    /// Where in `window` the next output begins; past its end while inputs are skipped.
+    start: usize,
+    /// The filter's phase of the next output.
+    phase: usize,
+    taken: usize,
+    given: usize,
+}
+
+impl Resampler {
+    /// Makes a resampler between two different rates of [`SAMPLE_RATES`](crate::SAMPLE_RATES), in hertz.
+    pub(crate) fn new(from: u32, to: u32) -> Self {
+        let mut resampler = Self {
+            filter: Filter::between(from, to),
+            input_rate: from,
+            window: Vec::new(),
+            start: 0,
+            phase: 0,
+            taken: 0,
+            given: 0,
+        };
+        resampler.reset();
+        resampler
+    }
+
+    /// How many samples can be pulled once so many more were pushed.
+    pub(crate) fn ready_after(&self, inputs: usize) -> usize {
+        let Filter { up, down, taps, .. } = *self.filter;
+        (self.window.len() + inputs)
+            .checked_sub(self.start + taps)
+            .map_or(0, |room| (room * up + up - 1 - self.phase) / down + 1)
+    }
+
+    /// Takes samples in.
+    pub(crate) fn push(&mut self, samples: impl Iterator<Item = i16>) {
+        let before = self.window.len();
+        self.window.extend(samples.map(f32::from));
+        self.taken += self.window.len() - before;
+    }
+
+    /// Fills `out`, which is no longer than [`ready_after(0)`](Self::ready_after).
+    pub(crate) fn pull(&mut self, out: &mut [i16]) {
+        let Filter { up, down, .. } = *self.filter;
+        if down == 1 {
+            self.sweep_phases(out);
+        } else {
+            self.step_outputs(out);
+        }
+        let position = self.phase + out.len() * down;
+        self.start += position / up;
+        self.phase = position % up;
+        self.given += out.len();
+
+        let spent = self.start.min(self.window.len());
+        self.window.drain(..spent);
+        self.start -= spent;
+    }
+
+    /// How many samples are still owed for what was pushed.
+    pub(crate) fn owed(&self) -> usize {
+        (self.taken * self.filter.up).div_ceil(self.filter.down) - self.given
+    }
+
+    /// Fills `out`, which is [`owed`](Self::owed) long, and begins anew.
+    pub(crate) fn finish(&mut self, out: &mut [i16]) {
+        self.window
+            .resize(self.window.len() + self.filter.taps, 0.0);
+        self.pull(out);
+        self.reset();
+    }
+
+    /// Forgets all that was pushed.
+    pub(crate) fn reset(&mut self) {
+        let Filter {
+            up, taps, centre, ..
+        } = *self.filter;
+        self.window.clear();
+        self.window.resize(taps - 1, 0.0);
+        self.start = centre / up;
+        self.phase = centre % up;
+        self.taken = 0;
+        self.given = 0;
+    }
+
+    /// How long after its own time a sample can be pulled, in milliseconds.
+    pub(crate) fn delay_ms(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "filters are short")]
+        let steps = self.filter.centre as f64 / self.filter.up as f64;
+        1e3 * steps / f64::from(self.input_rate)
+    }
+
+    /// Makes outputs phase by phase: where no input is skipped, those of one phase are made of neighbouring inputs.
+    fn sweep_phases(&self, out: &mut [i16]) {
+        let up = self.filter.up;
+        for first in 0..up.min(out.len()) {
+            let position = self.phase + first;
+            let row = self.filter.phase(position % up);
+            let inputs = &self.window[self.start + position / up..];
+            sweep(row, inputs, out[first..].iter_mut().step_by(up));
+        }
+    }
+
+    /// Makes outputs one after the other.
+    fn step_outputs(&self, out: &mut [i16]) {
+        let Filter { up, down, taps, .. } = *self.filter;
+        let (inputs, steps) = (down / up, down % up);
+        let (mut start, mut phase) = (self.start, self.phase);
+        for sample in out {
+            *sample = round(dot(self.filter.phase(phase), &self.window[start..][..taps]));
+            start += inputs;
+            phase += steps;
+            if phase >= up {
+                start += 1;
+                phase -= up;
+            }
+        }
+    }
+}
+
+/// Weighs each run of neighbouring inputs with the same row: the first output begins at the first input, the second at the second.
+fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item = &'a mut i16>) {
+    let mut at = 0;
+    while out.len() >= BLOCK {
+        let mut sums = [0.0; BLOCK];
+        for (weight, run) in row.iter().zip(inputs[at..].windows(BLOCK)) {
+            for (sum, input) in sums.iter_mut().zip(run) {
+                *sum += weight * input;
+            }
+        }
+        // The sums come first in `zip`, or it would take one output too many before it sees that they have ended.
+        for (sum, sample) in sums.into_iter().zip(out.by_ref()) {
+            *sample = round(sum);
+        }
+        at += BLOCK;
+    }
+    for sample in out {
+        let mut sum = 0.0;
+        for (weight, input) in row.iter().zip(&inputs[at..]) {
+            sum += weight * input;
+        }
+        *sample = round(sum);
+        at += 1;
+    }
+}
+
+/// Weighs one run of inputs, as long as the row, which is whole [`LANES`].
+fn dot(row: &[f32], inputs: &[f32]) -> f32 {
+    let sums = lanes(row, inputs);
+    let eight: [f32; 8] = array::from_fn(|lane| sums[lane] + sums[lane + 8]);
+    let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// Sums every sixteenth product in a lane of its own.
+///
+/// Kept apart because the compiler, when it sees how the lanes are summed, arranges them for that and not for the loop: twice as slow.
+#[inline(never)]
+fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (weights, run) in row
+        .as_chunks::<LANES>()
+        .0
+        .iter()
+        .zip(inputs.as_chunks::<LANES>().0)
+    {
+        for ((sum, weight), input) in sums.iter_mut().zip(weights).zip(run) {
+            *sum += weight * input;
+        }
+    }
+    sums
+}
+
+/// Rounds to the nearest sample, and clips what the filter overshoots.
+///
+/// Adding 1.5 · 2²³ moves the integer into the mantissa's lowest bits, rounded; unlike `as`, that takes two instructions on every machine.
+#[inline]
+fn round(sum: f32) -> i16 {
+    const INTEGERS_LOWEST: f32 = 12_582_912.0;
+    let clipped = if sum < -32_768.0 { -32_768.0 } else { sum };
+    let clipped = if clipped > 32_767.0 {
+        32_767.0
+    } else {
+        clipped
+    };
+    let [low, high, ..] = (clipped + INTEGERS_LOWEST).to_bits().to_le_bytes();
+    i16::from_le_bytes([low, high])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SAMPLE_RATES;
+    use proptest::prelude::*;
+
+    fn whole(from: u32, to: u32, input: &[i16]) -> Vec<i16> {
+        let mut resampler = Resampler::new(from, to);
+        let mut out = vec![0; resampler.ready_after(input.len())];
+        resampler.push(input.iter().copied());
+        resampler.pull(&mut out);
+        let mut tail = vec![0; resampler.owed()];
+        resampler.finish(&mut tail);
+        out.extend(tail);
+        out
+    }
+
+    fn rates() -> impl Strategy<Value = (u32, u32)> {
+        (0..SAMPLE_RATES.len(), 0..SAMPLE_RATES.len())
+            .prop_filter("the same rate needs no resampler", |(from, to)| from != to)
+            .prop_map(|(from, to)| (SAMPLE_RATES[from], SAMPLE_RATES[to]))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_chunking_gives_the_same_samples(
+            (from, to) in rates(),
+            input in prop::collection::vec(any::<i16>(), 0..1500),
+            sizes in prop::collection::vec(0_usize..200, 1..20),
+        ) {
+            let mut resampler = Resampler::new(from, to);
+            let (mut out, mut rest) = (Vec::new(), input.as_slice());
+            for size in sizes.iter().cycle().take(input.len() + 1).chain([&input.len()]) {
+                let (chunk, later) = rest.split_at(rest.len().min(*size));
+                rest = later;
+                let mut made = vec![0; resampler.ready_after(chunk.len())];
+                resampler.push(chunk.iter().copied());
+                resampler.pull(&mut made);
+                out.extend(made);
+            }
+            let mut tail = vec![0; resampler.owed()];
+            resampler.finish(&mut tail);
+            out.extend(tail);
+            prop_assert_eq!(out.len(), (input.len() * to as usize).div_ceil(from as usize));
+            prop_assert!(out == whole(from, to, &input));
+        }
+    }
+
+    #[test]
+    fn a_constant_stays_itself_in_place() {
+        for from in SAMPLE_RATES {
+            for to in SAMPLE_RATES.into_iter().filter(|&to| to != from) {
+                let out = whole(from, to, &vec![12_345; from as usize / 20]);
+                let edge = to as usize / 200;
+                assert!(
+                    out[edge..out.len() - edge]
+                        .iter()
+                        .all(|&sample| sample == 12_345)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_impulse_keeps_its_time() {
+        let mut input = [0; 480];
+        input[240] = 20_000;
+        let out = whole(8_000, 24_000, &input);
+        assert_eq!(out.iter().position(|&sample| sample == 20_000), Some(720));
+        let back = whole(24_000, 8_000, &out);
+        let loudest = (0..back.len()).max_by_key(|&index| back[index]);
+        assert_eq!(loudest, Some(240));
+    }
+
+    #[test]
+    fn overshoot_is_clipped() {
+        let square: Vec<i16> = (0..800)
+            .map(|n| if n / 40 % 2 == 0 { i16::MAX } else { i16::MIN })
+            .collect();
+        let out = whole(8_000, 48_000, &square);
+        assert!(out.contains(&i16::MAX) && out.contains(&i16::MIN));
+        assert!(
+            out.windows(2)
+                .all(|pair| i32::from(pair[0]).abs_diff(i32::from(pair[1])) < 40_000)
+        );
+    }
+
+    #[test]
+    fn rounding_is_to_the_nearest() {
+        let cases = [
+            (0.4, 0),
+            (0.6, 1),
+            (-0.4, 0),
+            (-0.6, -1),
+            (1e9, i16::MAX),
+            (-1e9, i16::MIN),
+            (32_766.7, i16::MAX),
+        ];
+        for (sum, sample) in cases {
+            assert_eq!(round(sum), sample, "{sum}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The ring, run through every order in which two threads can meet: `RUSTFLAGS="--cfg loom" cargo test -p trunkline-core --release`.
+#![cfg(loom)]
+
+use loom::thread;
+use trunkline_core::ring;
+
+#[test]
+fn bytes_arrive_whole_and_in_order() {
+    loom::model(|| {
+        let (mut producer, mut consumer) = ring(2);
+        let writer = thread::spawn(move || {
+            let first = producer.write(&[1, 2]);
+            first + producer.write(&[3, 4][..1])
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            let mut out = [0; 2];
+            let len = consumer.read(&mut out);
+            got.extend_from_slice(&out[..len]);
+        }
+        let written = writer.join().unwrap();
+        let mut out = [0; 3];
+        let len = consumer.read(&mut out);
+        got.extend_from_slice(&out[..len]);
+        assert_eq!(got, &[1, 2, 3][..written]);
+    });
+}
+
+#[test]
+fn clearing_beside_a_writer_drops_only_what_it_counts() {
+    loom::model(|| {
+        let (mut producer, mut consumer) = ring(3);
+        assert_eq!(producer.write(&[1, 2]), 2);
+        let writer = thread::spawn(move || producer.write(&[3, 4]));
+        let dropped = consumer.clear();
+        let written = writer.join().unwrap();
+        let mut out = [0; 4];
+        let len = consumer.read(&mut out);
+        assert_eq!(dropped + len, 2 + written);
+        assert_eq!(out[..len], [1, 2, 3, 4][dropped..2 + written]);
+    });
+}
+
+#[test]
+fn a_gauge_never_shows_more_than_the_ring_holds() {
+    loom::model(|| {
+        let (mut producer, mut consumer) = ring(2);
+        let gauge = producer.gauge();
+        let writer = thread::spawn(move || producer.write(&[1]) + producer.write(&[2]));
+        let reader = thread::spawn(move || consumer.read(&mut [0; 2]));
+        assert!(gauge.filled() <= 2);
+        let (written, read) = (writer.join().unwrap(), reader.join().unwrap());
+        assert_eq!(gauge.filled(), written - read);
+        assert_eq!(gauge.underrun(), 2 - read);
+    });
+}
