@@ -95,7 +95,7 @@ class WebSocketConnection:
         self._outbox = bytearray()
         self._half_close = False
         self._silence = 0.0
-        self._unheard = 0
+        self._pinged = False
         self._due = ping_interval
         self._broken = False
         self._failure: MessageTooLarge | RemoteProtocolError | None = None
@@ -219,7 +219,7 @@ class WebSocketConnection:
             await self._heard_nothing()
             return
         self._silence = 0.0
-        self._unheard = 0
+        self._pinged = False
         self._due = self._ping_interval
         if data:
             self._protocol.receive_data(data)
@@ -240,15 +240,11 @@ class WebSocketConnection:
         return max(0.0, self._due - self._silence)
 
     async def _heard_nothing(self) -> None:
-        """Ping; then look once more; then give up. The last step is small: after a stall of this process an answer may lie there unread."""
-        self._unheard += 1
-        if self._unheard == 3:
+        if self._pinged:
             await self._break("no answer to ping")
-        elif self._ping_timeout is None:
-            self._due = None
-        else:
-            self._due = self._silence + self._ping_timeout * (0.9 if self._unheard == 1 else 0.1)
-        if self._unheard == 1 and self._protocol.state is OPEN:
+        elif self._protocol.state is OPEN:
+            self._pinged = True
+            self._due = None if self._ping_timeout is None else self._silence + self._ping_timeout
             self._protocol.send_ping(b"")
 
     def _digest(self) -> None:
