@@ -252,6 +252,21 @@ async def test_a_send_cancelled_before_its_turn_breaks_nothing(echo_server: Serv
         assert await connection.receive() == "yes"
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_send_cancelled_at_any_moment_is_whole_or_not_at_all(echo_server: Server, steps: int) -> None:
+    async with connect_websocket(f"{echo_server.url}/echo") as connection:
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection.send, "perhaps")
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        await connection.send("surely")
+        received = await connection.receive()
+        if received == "perhaps":
+            received = await connection.receive()
+        assert received == "surely"
+
+
 async def test_a_cancelled_receive_loses_nothing(echo_server: Server) -> None:
     async with connect_websocket(f"{echo_server.url}/echo") as connection:
         for n in range(20):

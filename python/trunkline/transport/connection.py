@@ -6,9 +6,12 @@ holds it calls `receive()` in a loop, because that is also what answers pings an
 
 import ssl
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
@@ -122,7 +125,7 @@ class WebSocketConnection:
         """
         payload = message.encode() if isinstance(message, str) else message
         with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._write_lock:
+            async with self._turn_to_write():
                 if self._closing or self._broken or self._protocol.state is not OPEN:
                     raise self._ending()
                 if isinstance(message, str):
@@ -139,13 +142,20 @@ class WebSocketConnection:
         if not self._outbox or self._broken:
             return
         with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._write_lock:
+            async with self._turn_to_write():
                 try:
                     await self._write()
                 except ConnectionLost:
                     return
         if deadline.cancelled_caught:
             await self._break("the other side does not read")
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """The lock, and the last moment at which a cancellation harms nothing: taking a lock ends in a shielded checkpoint."""
+        async with self._write_lock:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            yield
 
     def _collect(self) -> None:
         for data in self._protocol.data_to_send():
