@@ -12,7 +12,7 @@ from websockets.frames import Close, Frame, Opcode
 
 from trunkline.clock import ScaledClock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, MessageTooLarge, RemoteProtocolError
-from trunkline.transport import Server, WebSocketConnection, connect_websocket
+from trunkline.transport import Request, Route, Server, Upgrade, WebSocketConnection, connect_websocket
 
 pytestmark = pytest.mark.anyio
 RudeWebSocket = Callable[[Callable[[SocketStream], Awaitable[None]]], AbstractAsyncContextManager[str]]
@@ -397,3 +397,25 @@ async def test_a_long_reason_is_cut_between_characters(rude_websocket: RudeWebSo
     async with rude_websocket(listen) as url, connect_websocket(url) as connection:
         await connection.aclose(4000, "…" * 100)
     assert heard[1] & 0x7F == 2 + 41 * 3
+
+
+async def test_an_aborted_connection_ends_without_a_close_frame() -> None:
+    ended: list[int] = []
+    gone = anyio.Event()
+
+    async def wait_for_end(connection: WebSocketConnection) -> None:
+        with pytest.raises(ConnectionLost) as lost:
+            await connection.receive()
+        ended.append(lost.value.code)
+        gone.set()
+
+    async def upgrade(_: Request) -> Upgrade:
+        return Upgrade(wait_for_end)
+
+    async with Server([Route("GET", "/", upgrade)]) as server, connect_websocket(server.url) as client:
+        await client.abort()
+        with pytest.raises(ConnectionLost) as lost:
+            await client.receive()
+        with anyio.fail_after(5):
+            await gone.wait()
+    assert (lost.value.code, ended) == (1006, [1006])

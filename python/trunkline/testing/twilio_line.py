@@ -132,7 +132,7 @@ class TwilioLine:
             self._timeline.note("dropped")
             self._end = "dropped"
             try:  # no method of a connection is so rude as to leave without a close frame
-                await anyio.aclose_forcefully(self._socket._stream)  # noqa: SLF001
+                await self._socket.abort()
             finally:
                 self._ended.set()
 

@@ -148,7 +148,7 @@ class WebSocketConnection:
                 except ConnectionLost:
                     return
         if deadline.cancelled_caught:
-            await self._break("the other side does not read")
+            await self.abort("the other side does not read")
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
@@ -175,10 +175,11 @@ class WebSocketConnection:
             self._broken = True
             raise self._ending("the other side is gone") from error
         except BaseException:
-            await self._break("a send was broken off half-way")
+            await self.abort("a send was broken off half-way")
             raise
 
-    async def _break(self, reason: str) -> None:
+    async def abort(self, reason: str = "aborted") -> None:
+        """Cut the connection without a close frame, as a failing network does; whoever receives gets `ConnectionLost(1006)`."""
         self._broken = True
         self._end = self._end or ConnectionLost(1006, reason)
         await anyio.aclose_forcefully(self._stream)
@@ -251,7 +252,7 @@ class WebSocketConnection:
 
     async def _heard_nothing(self) -> None:
         if self._pinged:
-            await self._break("no answer to ping")
+            await self.abort("no answer to ping")
         elif self._protocol.state is OPEN:
             self._pinged = True
             self._due = None if self._ping_timeout is None else self._silence + self._ping_timeout

@@ -92,7 +92,7 @@ class Line:
         match fault:
             case Drop():
                 # A connection has no public way to break like this, and only a simulator wants one.
-                await self._socket._break("dropped by the script")  # noqa: SLF001
+                await self._socket.abort("dropped by the script")
                 raise ConnectionLost(1006, "dropped by the script")
             case Close(code=code, reason=reason):
                 await self._socket.aclose(code, reason)
