@@ -1,11 +1,42 @@
-"""What was said and done in a call: turns, and the tool calls made in them."""
+"""What was said and done in a call: turns, the tool calls made in them, and the history that a model is given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 Role = Literal["user", "agent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """One thing that a new session is told of what went before it.
+
+    Attributes:
+        role: Who it is from: the user, the agent, or the program itself ("system"); or a call of a tool and its result.
+        text: The words; of a "tool_result" the result, of a "tool_call" nothing.
+        call_id: Which call it is, the same in the call and in its result; only of tools, as `name` and `arguments`.
+        name: The tool's name; only of a "tool_call".
+        arguments: JSON text; only of a "tool_call".
+    """
+
+    role: Literal["user", "agent", "system", "tool_call", "tool_result"]
+    text: str = ""
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+    def __post_init__(self) -> None:
+        if self.role in {"tool_call", "tool_result"} and not self.call_id:
+            raise ValueError(f"a {self.role} must say which call it is")
+        if self.role == "tool_call" and not self.name:
+            raise ValueError("a tool_call must say which tool it calls")
+
+
+def pending_calls(history: Sequence[HistoryItem]) -> tuple[str, ...]:
+    """The ids of the tool calls that have no result, in their order."""
+    answered = {item.call_id for item in history if item.role == "tool_result"}
+    return tuple(item.call_id for item in history if item.role == "tool_call" and item.call_id not in answered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
