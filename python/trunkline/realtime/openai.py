@@ -25,6 +25,7 @@ from trunkline.errors import (
 from trunkline.realtime.config import RealtimeConfig, VADMode
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket
 from trunkline.wire.realtime.openai import parse
 from trunkline.wire.realtime.openai_commands import update_session
@@ -52,7 +53,7 @@ BASE_URL = "https://api.openai.com/v1"
 _SERVER_VAD = ServerVad()
 
 
-class OpenAIRealtimeProvider:
+class OpenAIRealtimeProvider(StreamContract):
     """Sessions with OpenAI, or with a server that speaks the same protocol.
 
     Args:
