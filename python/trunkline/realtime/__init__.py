@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import RealtimeConnectionError, RealtimeError
+from trunkline.realtime.client import Client, ClientStats, RealtimeClient
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
 from trunkline.realtime.events import (
     AgentTranscript,
@@ -22,6 +23,8 @@ from trunkline.realtime.events import (
     Usage,
     UserTranscript,
 )
+from trunkline.realtime.fallback import Attempt
+from trunkline.realtime.outputs import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
     Capabilities,
     FunctionCallHandler,
@@ -29,6 +32,7 @@ from trunkline.realtime.provider import (
     RealtimeProvider,
     RealtimeSession,
 )
+from trunkline.realtime.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
@@ -36,14 +40,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentTranscript",
+    "Attempt",
+    "AudioChunk",
     "AudioReceived",
+    "AudioStream",
     "Capabilities",
+    "Client",
+    "ClientStats",
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
     "Interrupted",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
+    "RealtimeClient",
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
@@ -60,9 +70,12 @@ __all__ = [
     "SessionRotated",
     "SpeechStarted",
     "SpeechStopped",
+    "StreamContract",
+    "StreamStats",
     "ToolCallCancelled",
     "ToolCallRequested",
     "ToolDefinition",
+    "Transcript",
     "Usage",
     "UserTranscript",
     "VADMode",
