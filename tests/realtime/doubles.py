@@ -28,7 +28,7 @@ class FedSession:
         self.commands: list[tuple[object, ...]] = []
         self.heard = b""
         self.reads = 0
-        self.over = False
+        self.over = self._told_end = False
         self.results: dict[str, str] = {}
         self.blocked: anyio.Event | None = None
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
@@ -48,11 +48,14 @@ class FedSession:
         return self
 
     async def __anext__(self) -> SessionEvent:
+        if self._told_end:
+            raise StopAsyncIteration
         try:
             event = await self._events.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             raise StopAsyncIteration from None
         self.reads += 1
+        self._told_end = isinstance(event, SessionEnded)
         return event
 
     def _check(self) -> None:

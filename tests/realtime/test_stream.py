@@ -187,7 +187,8 @@ async def test_a_session_that_takes_nothing_makes_the_source_wait(source: Source
 
     async def audio() -> AsyncIterator[bytes]:
         nonlocal taken
-        for taken in range(1, 101):
+        while taken < 100:
+            taken += 1
             yield bytes(4800)
 
     async with provider.process_audio_stream(audio(), buffer_ms=1000) as stream:
@@ -311,7 +312,7 @@ async def test_leaving_early_ends_everything() -> None:
 async def test_a_tool_is_run_and_answered_once(source: Source) -> None:
     calls = []
 
-    def weather(call_id: str, name: str, arguments: str) -> dict[str, int]:
+    async def weather(call_id: str, name: str, arguments: str) -> dict[str, int]:
         calls.append((call_id, name, arguments))
         return {"celsius": 21}
 
@@ -321,9 +322,7 @@ async def test_a_tool_is_run_and_answered_once(source: Source) -> None:
         await until_quiet()
         request = ToolCallRequested("c1", "weather", '{"city": "Rome"}', "r")
         provider.session.feed(request, request)
-        with anyio.fail_after(5):
-            while "c1" not in provider.session.results:
-                await anyio.sleep(0.001)
+        await until_quiet()
         provider.session.feed(request)
         source.end()
         await clock.advance(4.9)

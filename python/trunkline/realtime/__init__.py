@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import RealtimeConnectionError, RealtimeError
-from trunkline.realtime.client import Client, ClientStats, RealtimeClient
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
 from trunkline.realtime.events import (
     AgentTranscript,
@@ -36,6 +35,7 @@ from trunkline.realtime.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
+    from trunkline.realtime.client import Client, ClientStats, RealtimeClient
     from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
 
 __all__ = [
@@ -81,13 +81,16 @@ __all__ = [
     "VADMode",
 ]
 
-# A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai")
+# What connects is imported when it is asked for, with all that it needs.
+_LATER = {
+    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
+    **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _VENDORS:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_VENDORS[name]), name)
+    return getattr(import_module(_LATER[name]), name)

@@ -8,13 +8,16 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.abc
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderUnavailable, SessionClosed, UnknownProvider
+from trunkline.errors import DeadlineExceeded, InvalidConfig, SessionClosed, UnknownProvider
 from trunkline.realtime.fallback import Attempt
-from trunkline.realtime.fallback_session import FallbackSession
+from trunkline.realtime.lasting import LastingProvider, LastingSession, ReconnectPolicy
+from trunkline.realtime.lasting.session import without_limit
 from trunkline.realtime.pool import ProviderPool
-from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeProvider
+from trunkline.realtime.pooled_session import PooledProvider
+from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeProvider, RealtimeSession
 from trunkline.realtime.stream import StreamContract
 
 CLOSE_TIMEOUT = 5.0
@@ -29,7 +32,6 @@ class ClientStats:
         attempts: Tries at opening a session.
         failed_attempts: Those of them in vain.
         failovers: Sessions that another provider took over.
-        replayed_bytes: Audio of the callers' that went to a second session.
         dropped_bytes: Audio of the callers' that no session got, because too much of it came between two of them.
         cooling: The names of the providers that are being left alone.
     """
@@ -37,7 +39,6 @@ class ClientStats:
     attempts: int = 0
     failed_attempts: int = 0
     failovers: int = 0
-    replayed_bytes: int = 0
     dropped_bytes: int = 0
     cooling: tuple[str, ...] = ()
 
@@ -47,15 +48,20 @@ class RealtimeClient(StreamContract):
 
     A refused key or configuration is raised at once, as it would be hidden otherwise; after any other failure the next provider is tried
     (`trunkline.realtime.fallback.may_fall_back`). A provider that fails repeatedly is left alone for a while; one that says how long
-    (`retry_after`), for so long. Providers that are left alone are tried after all others, but not at all when a session breaks.
+    (`retry_after`), for so long: until then it is tried after all others. Every failed attempt is an `ErrorReported`, not fatal, of the
+    session that came of it, and one of `attempts`.
+
+    With `failover` a conversation outlives its session. If that breaks or freezes, the next provider takes it up, the first one again at
+    last: it is told what was said, hears again what had not been understood, and what the program sends meanwhile waits for it. The
+    formats stay those of the first session. All this is `LastingProvider`, so the providers need not be of that kind themselves.
 
     Options that only one vendor understands, such as a voice, belong to the providers rather than to the `ProcessConfig` they share.
 
     Args:
         providers: The primary, then its fallbacks in order. None at all is allowed: every session then fails with `ProviderUnavailable`.
         connect_timeout: Seconds that each provider has to open a session.
-        failover: Whether a session that breaks is taken over by another provider, see `FallbackSession`.
-        replay_seconds: How much of the caller's audio is kept for that.
+        failover: Whether another provider takes up the conversation when a session breaks.
+        replay_seconds: How much of the caller's audio is kept for it.
         failures: How many failures in a row it takes until a provider is left alone.
         cool_down: For how many seconds.
         clock: Where time comes from.
@@ -83,12 +89,13 @@ class RealtimeClient(StreamContract):
         self._pool = ProviderPool(
             providers, connect_timeout=connect_timeout, failures=failures, cool_down=cool_down, clock=clock
         )
+        self._connect_timeout = connect_timeout
         self._failover = failover
         self._replay_seconds = replay_seconds
         self._clock = clock
-        self._sessions: set[FallbackSession] = set()
+        self._sessions: set[RealtimeSession] = set()
         self._closed = False
-        self._replayed_bytes = self._dropped_bytes = 0
+        self._dropped_bytes = 0
 
     # ── who is there ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -104,7 +111,8 @@ class RealtimeClient(StreamContract):
         Raises:
             ProviderUnavailable: There is no provider.
         """
-        return self._first().capabilities
+        able = self._pool.first().capabilities
+        return without_limit(able) if self._failover else able
 
     @property
     def primary(self) -> RealtimeProvider | None:
@@ -157,20 +165,14 @@ class RealtimeClient(StreamContract):
             attempts=self._pool.tried,
             failed_attempts=self._pool.failed,
             failovers=self._pool.failovers,
-            replayed_bytes=self._replayed_bytes + sum(session.replayed_bytes for session in self._sessions),
-            dropped_bytes=self._dropped_bytes + sum(session.dropped_bytes for session in self._sessions),
+            dropped_bytes=self._dropped_bytes + sum(map(_dropped, self._sessions)),
             cooling=self._pool.cooling(),
         )
-
-    def _first(self) -> RealtimeProvider:
-        if self.primary is None:
-            raise ProviderUnavailable("the client has no provider")
-        return self.primary
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
-    async def connect(self, config: ProcessConfig) -> AsyncIterator[FallbackSession]:
+    async def connect(self, config: ProcessConfig) -> AsyncIterator[RealtimeSession]:
         """Open a session with the first provider that can: `async with client.connect(config) as session`.
 
         Raises:
@@ -182,35 +184,31 @@ class RealtimeClient(StreamContract):
         """
         if self._closed:
             raise SessionClosed("the client is closed")
-        self._first()
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            session = FallbackSession(
-                self._pool,
-                config,
-                tasks,
-                failover=self._failover,
-                replay_seconds=self._replay_seconds,
-                clock=self._clock,
-            )
             try:
-                await session.open()
-                self._sessions.add(session)
-                yield session
+                async with self._source(tasks).connect(config) as session:
+                    self._sessions.add(session)
+                    try:
+                        yield session
+                    finally:
+                        self._sessions.discard(session)
+                        self._dropped_bytes += _dropped(session)
             except Exception as error:  # noqa: BLE001 - raised below, where no task group wraps it
                 failure = error
             finally:
-                if session in self._sessions:
-                    await self._close_session(session)
                 tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
-    async def _close_session(self, session: FallbackSession) -> None:
-        self._sessions.discard(session)
-        self._replayed_bytes += session.replayed_bytes
-        self._dropped_bytes += session.dropped_bytes
-        await session.aclose()
+    def _source(self, tasks: anyio.abc.TaskGroup) -> RealtimeProvider:
+        """What the sessions of one conversation come from."""
+        provider = PooledProvider(self._pool, tasks, is_last=not self._failover)
+        if not self._failover:
+            return provider
+        patience = self._connect_timeout * (len(self.all) + 1)
+        policy = ReconnectPolicy(connect_timeout=patience)
+        return LastingProvider(provider, reconnect=policy, replay_seconds=self._replay_seconds, clock=self._clock)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,6 +248,10 @@ class RealtimeClient(StreamContract):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _dropped(session: RealtimeSession) -> int:
+    return session.dropped_bytes if isinstance(session, LastingSession) else 0
 
 
 Client = RealtimeClient

@@ -27,14 +27,17 @@ def may_fall_back(error: Exception) -> bool:
     Causes and the members of groups count as the error itself does: a refused key or an invalid configuration anywhere among them is a
     reason to stop. Of the rest the outermost error of this package's tree decides, and what is not of it may always fall back.
     """
+    return reason_to_stop(error) is None
+
+
+def reason_to_stop(error: Exception) -> TrunklineError | None:
+    """The error in an error because of which no other provider may be tried; None if one may."""
     known = list(_known(error))
-    if not known:
-        return True
-    if isinstance(known[0], AllProvidersFailed):
-        return all(may_fall_back(failure) for _, failure in known[0].attempts)
-    return known[0].may_fall_back and not any(
-        isinstance(one, ProviderError | ConfigError) and not one.may_fall_back for one in known
-    )
+    if known and isinstance(known[0], AllProvidersFailed):
+        return next(filter(None, (reason_to_stop(failure) for _, failure in known[0].attempts)), None)
+    if known and not known[0].may_fall_back:
+        return known[0]
+    return next((one for one in known if isinstance(one, ProviderError | ConfigError) and not one.may_fall_back), None)
 
 
 def retry_after(error: Exception) -> float | None:

@@ -2,13 +2,12 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
 
 import anyio.abc
 
 from trunkline.clock import Clock
-from trunkline.errors import AllProvidersFailed
-from trunkline.realtime.fallback import Attempt, CoolDown, may_fall_back
+from trunkline.errors import AllProvidersFailed, ProviderUnavailable
+from trunkline.realtime.fallback import Attempt, CoolDown, may_fall_back, reason_to_stop
 from trunkline.realtime.held_session import HeldSession
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider
 
@@ -58,24 +57,36 @@ class ProviderPool:
         self.providers = providers
         self._states = {id(one): self._states[id(one)] for one in providers if id(one) in self._states}
 
+    def first(self) -> RealtimeProvider:
+        """The primary.
+
+        Raises:
+            ProviderUnavailable: There is no provider.
+        """
+        if not self.providers:
+            raise ProviderUnavailable("the client has no provider")
+        return self.providers[0]
+
     def cooling(self) -> tuple[str, ...]:
         """The names of those that are left alone at the moment."""
         return tuple(provider.name for provider in self.providers if self._wait(provider) > 0)
 
     async def open(
-        self,
-        config: ProcessConfig,
-        tasks: anyio.abc.TaskGroup,
-        failed: Callable[[Exception], None],
-        *,
-        instead_of: HeldSession | None = None,
-    ) -> HeldSession:
-        """A session, kept open by a task of its own; `failed` is told of each failure that was not the last word.
+        self, config: ProcessConfig, tasks: anyio.abc.TaskGroup, *, instead_of: RealtimeProvider | None = None
+    ) -> tuple[HeldSession, list[tuple[str, Exception]]]:
+        """A session, kept open by a task of its own, and the attempts that failed before it, as (name, error).
+
+        Args:
+            config: How it should be.
+            tasks: Where that task runs.
+            instead_of: Whose session it follows, which broke.
 
         Raises:
+            ProviderUnavailable: There is none.
             AllProvidersFailed: None could open one.
-            Exception: One failed in a way that is no reason to try another.
+            TrunklineError: One failed in a way that is no reason to try another.
         """
+        self.first()
         failures: list[tuple[str, Exception]] = []
         for provider in self._order(instead_of):
             held = HeldSession(provider, config)
@@ -85,35 +96,32 @@ class ProviderPool:
                 await held.opened(self._connect_timeout, self._clock)
             except Exception as error:
                 self._note(provider, error, began)
-                if not may_fall_back(error):
+                if (reason := reason_to_stop(error)) is error:
                     raise
+                if reason is not None:
+                    raise reason from error
                 self._state(provider).failed(error, self._clock.now())
                 failures.append((provider.name, error))
-                failed(error)
             else:
                 self._note(provider, None, began)
                 self.failovers += instead_of is not None
-                return held
+                return held, failures
         raise AllProvidersFailed(failures) from (failures[-1][1] if failures else None)
 
-    def died(self, held: HeldSession, error: Exception) -> None:
+    def died(self, provider: RealtimeProvider, error: Exception) -> None:
         """A session broke, which counts like one that could not be opened."""
-        self._state(held.provider).failed(error, self._clock.now())
+        if may_fall_back(error):
+            self._state(provider).failed(error, self._clock.now())
 
-    def answered(self, held: HeldSession) -> None:
+    def answered(self, provider: RealtimeProvider) -> None:
         """A session was of use: what its provider failed in before is forgiven."""
-        self._state(held.provider).succeeded()
+        self._state(provider).succeeded()
 
-    def _order(self, lost: HeldSession | None) -> list[RealtimeProvider]:
-        """For a new session all, the cooling ones last; in place of one that broke only the others that follow it, and at last its own.
-
-        So a provider whose sessions break at once is not asked again and again.
-        """
-        if lost is None:
-            return sorted(self.providers, key=self._wait)
-        places = [place for place, provider in enumerate(self.providers) if provider is lost.provider]
-        after = places[0] + 1 if places else 0
-        return [one for one in (*self.providers[after:], *self.providers[:after]) if not self._wait(one)]
+    def _order(self, lost: RealtimeProvider | None) -> list[RealtimeProvider]:
+        """All, the cooling ones last; in place of a session that broke, first those that follow its provider, and itself at last."""
+        places = [place + 1 for place, provider in enumerate(self.providers) if provider is lost]
+        after = places[0] if places else 0
+        return sorted((*self.providers[after:], *self.providers[:after]), key=self._wait)
 
     def _wait(self, provider: RealtimeProvider) -> float:
         return max(0.0, self._state(provider).until - self._clock.now())

@@ -127,16 +127,17 @@ class AudioStream:
         """Wait for what the model still has to say; while the reader holds everything up, no time passes."""
         left = self._drain_timeout
         while left > 0:
-            began, held_up, busy = self._clock.now(), self.audio.full, bool(self._responses or self._calls)
+            began, news = self._clock.now(), self._news
+            held_up, busy, speaking = self.audio.full, bool(self._responses or self._calls), self._user_speaks
             patience = left if busy or held_up else ANSWER_WAIT if self._answer_expected else QUIET
-            if self._user_speaks:
+            if speaking:
                 await self._send_audio(session, session.input_format.silence(SILENCE_MS))
                 patience = SILENCE_MS / 1000
             with self._clock.move_on_after(min(patience, left)) as wait:
-                await self._news.wait()
+                await news.wait()
             if not (held_up or self.audio.full):
                 left -= self._clock.now() - began
-                if wait.cancelled_caught and not (busy or self._user_speaks):
+                if wait.cancelled_caught and not (busy or speaking):
                     return
         log.warning("the model was not done %g s after the input had ended", self._drain_timeout)
 
@@ -152,6 +153,8 @@ class AudioStream:
                 tasks.start_soon(self._send, session, name="trunkline stream input")
                 async for event in session:
                     await self._handle(session, event, tasks)
+                    if isinstance(event, happened.SessionEnded):
+                        break
                 tasks.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - the reader of the audio is told
             self._error = self._error or single(error)
