@@ -30,6 +30,7 @@ class FedSession:
         self.reads = 0
         self.over = self._told_end = False
         self.results: dict[str, str] = {}
+        self.failure: Exception | None = None
         self.blocked: anyio.Event | None = None
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
         self.feed(SessionReady(f"sess_{number}", input_format, output_format))
@@ -50,6 +51,8 @@ class FedSession:
     async def __anext__(self) -> SessionEvent:
         if self._told_end:
             raise StopAsyncIteration
+        if self.failure is not None:
+            raise self.failure
         try:
             event = await self._events.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):

@@ -172,7 +172,7 @@ async def test_a_slow_reader_makes_the_session_wait_and_loses_nothing(source: So
             provider.session.reads == 1 + 1 + 11
         )  # ready, started, and ten chunks of 100 ms wait with one at the door
         await clock.advance(60)  # what the reader takes is not the model's time
-        got = []
+        got: list[AudioChunk] = []
         with anyio.fail_after(5):
             while len(got) < 51:
                 got.append(await anext(stream.audio))

@@ -10,6 +10,8 @@ from trunkline.realtime.events import SessionEnded, SessionEvent
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
 from trunkline.realtime.stream import single
 
+_CLOSE_TIMEOUT = 2.0
+
 
 class HeldSession:
     """One session of one provider; you must run `hold()` in a task."""
@@ -21,7 +23,9 @@ class HeldSession:
         self._events: AsyncIterator[SessionEvent] | None = None
         self._error: Exception | None = None
         self._settled = anyio.Event()
-        self._is_over = False
+        self._over = anyio.Event()
+        self._end: SessionEnded | None = None
+        self._closing = False
         self._scope = anyio.CancelScope()
         self._reading: anyio.CancelScope | None = None
 
@@ -42,12 +46,12 @@ class HeldSession:
         except Exception as error:  # noqa: BLE001 - told to whoever opens or reads
             self._error = single(error)
         finally:
-            self._is_over = True
+            self._over.set()
             self._settled.set()
             if self._reading is not None:
                 self._reading.cancel()
             elif isinstance(self._events, AsyncGenerator):
-                with anyio.move_on_after(1, shield=True):
+                with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                     await self._events.aclose()
 
     async def opened(self, timeout: float, clock: Clock) -> None:
@@ -72,10 +76,23 @@ class HeldSession:
 
     async def next_event(self) -> SessionEvent:
         """The next event; where the provider or its session broke in its own way, the event that should have told so."""
+        if self._end is None:
+            event = await self._read()
+            if not isinstance(event, SessionEnded):
+                return event
+            self._end = event  # kept, should the wait below be cancelled
+            self.release()
+        with anyio.move_on_after(_CLOSE_TIMEOUT):
+            await self._over.wait()
+        if self._end.error is None and self._error is not None and not self._closing:
+            return SessionEnded("failed", as_provider_error(self._error, self.provider.name))
+        return self._end
+
+    async def _read(self) -> SessionEvent:
         if self._events is None:
             self._events = aiter(self.session)
         try:
-            if not self._is_over:
+            if not self._over.is_set():
                 with anyio.CancelScope() as self._reading:
                     return await anext(self._events)
         except StopAsyncIteration:
@@ -84,9 +101,12 @@ class HeldSession:
             self._error = self._error or single(error)
         finally:
             self._reading = None
-        if self._error is None:
-            return SessionEnded("closed_by_vendor")
-        return SessionEnded("failed", as_provider_error(self._error, self.provider.name))
+        return SessionEnded("closed" if self._closing else "closed_by_vendor")
+
+    async def aclose(self) -> None:
+        """Close the session; its events say so."""
+        self._closing = True
+        await self.session.aclose()
 
     def release(self) -> None:
         """Let the session go."""

@@ -193,7 +193,7 @@ class PooledSession:
     async def aclose(self) -> None:
         """End the session; any number of times, from any task. Iterating then gives `SessionEnded`."""
         self._closing = True
-        await self._inner.aclose()
+        await self._held.aclose()
 
 
 def _converter(from_: AudioFormat, to: AudioFormat) -> StreamConverter | None:
