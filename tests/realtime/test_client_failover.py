@@ -108,6 +108,8 @@ async def test_what_became_text_goes_on_as_history_and_is_not_heard_again() -> N
 async def test_an_answer_that_was_cut_is_asked_for_again() -> None:
     one, two = FedProvider("one"), FedProvider("two")
     async with conversation(one, two) as talk:
+        await talk.session.send_audio(bytes(4800))
+        one.session.feed(SpeechStarted("u"), SpeechStopped("u", 100), UserTranscript("Hello?", True, "u"))
         one.session.feed(ResponseStarted("r"), AudioReceived(bytes(4800), "i", "r"))
         await talk.goes_on()
         one.session.die()

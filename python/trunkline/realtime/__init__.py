@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from trunkline.conversation import HistoryItem
 from trunkline.errors import RealtimeConnectionError, RealtimeError
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
 from trunkline.realtime.events import (
@@ -36,6 +37,7 @@ from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
     from trunkline.realtime.client import Client, ClientStats, RealtimeClient
+    from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
     from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
 
 __all__ = [
@@ -50,7 +52,9 @@ __all__ = [
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
+    "HistoryItem",
     "Interrupted",
+    "LastingProvider",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
     "RealtimeClient",
@@ -60,6 +64,7 @@ __all__ = [
     "RealtimeProvider",
     "RealtimeProviderFactory",
     "RealtimeSession",
+    "ReconnectPolicy",
     "ResponseFinished",
     "ResponseStarted",
     "SemanticVad",
@@ -79,18 +84,20 @@ __all__ = [
     "Usage",
     "UserTranscript",
     "VADMode",
+    "Watchdog",
 ]
 
-# What connects is imported when it is asked for, with all that it needs.
-_LATER = {
+# What talks to a network is imported when it is asked for, with all that it needs.
+_LATE = {
     **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
+    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
     **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(_LATE[name]), name)
