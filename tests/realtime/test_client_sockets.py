@@ -30,8 +30,8 @@ def _heard(vendor: OpenAIRealtimeSimulator) -> bytes:
 
 
 def _said(frames: int) -> list[bytes]:
-    """Audio no two frames of which are the same, and so quiet that nobody takes it for speech."""
-    return [bytes([n % 251, 0]) * (FRAME // 2) for n in range(frames)]
+    """Audio no two neighbouring frames of which are the same, and so quiet that nobody takes it for speech."""
+    return [bytes([n % 61, 0]) * (FRAME // 2) for n in range(frames)]
 
 
 async def _caller(audio: list[bytes], after: anyio.Event | None = None) -> AsyncIterator[bytes]:
