@@ -35,10 +35,11 @@ class Crashing(FedProvider):
 
     @asynccontextmanager
     async def connect(self, config: ProcessConfig) -> AsyncIterator[FedSession]:
+        self.configs.append(config)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._crash)
-            async with super().connect(config) as session:
-                yield session
+            self.sessions.append(FedSession(1, self.input_format, self.output_format))
+            yield self.session  # whose events never end
 
     async def _crash(self) -> None:
         await self.crash.wait()
@@ -272,20 +273,28 @@ async def test_who_is_left_alone_is_still_better_than_nobody() -> None:
 async def test_sessions_that_break_count_and_answers_forgive() -> None:
     one, two = FedProvider("one"), FedProvider("two")
     client = RealtimeClient(one, two, failures=2)
-    error = RateLimited("slow down", retry_after=0)
 
-    async def one_dies(*before: SessionEvent) -> list[SessionEvent]:
+    async def one_dies(*before: SessionEvent) -> None:
         async with client.connect(CONFIG) as session:
             one.session.feed(*before)
-            one.session.die(error if before else None)
-            return [event async for event in session]
+            one.session.die()
+            assert [event async for event in session]
 
     await one_dies()
-    assert (await one_dies(ResponseFinished("r")))[-1] == SessionEnded("failed", error)
+    await one_dies(ResponseFinished("r"))
     assert not client.stats.cooling
     await one_dies()
     assert client.stats.cooling == ("one",)
     assert await _name_of_who_answers(client) == "two"
+
+
+async def test_a_session_that_breaks_tells_all_there_is_to_tell() -> None:
+    one, error = FedProvider("one"), RateLimited("slow down", retry_after=60)
+    client = RealtimeClient(one)
+    async with client.connect(CONFIG) as session:
+        one.session.die(error)
+        assert (await _told(session, 3))[1:] == [ErrorReported(error, fatal=True), SessionEnded("failed", error)]
+    assert client.stats.cooling == ("one",)
 
 
 # ── providers that break in their own way ────────────────────────────────────────────────────────────────────────────
@@ -302,6 +311,7 @@ async def test_a_connection_that_crashes_is_an_end_and_no_silence() -> None:
         tasks.start_soon(read)
         await until_quiet()
         provider.crash.set()
+    provider.session.free()
     end = told[-1]
     assert isinstance(end, SessionEnded)
     assert isinstance(end.error, ConnectionFailed)

@@ -147,11 +147,12 @@ async def test_the_formats_stay_those_of_the_first_session() -> None:
             ResponseStarted("r"), AudioReceived(pcm, "i", "r"), AudioReceived(pcm, "j", "r"), ResponseFinished("r")
         )
         two.session.feed(ResponseStarted("s"), AudioReceived(pcm, "k", "s"), Interrupted("s"), ResponseFinished("s"))
+        two.session.feed(ResponseStarted("t"), AudioReceived(pcm, "l", "t"), ResponseFinished("t"))
         await talk.goes_on()
         heard = {
-            item: sum(len(event.audio) for event in talk.of(AudioReceived) if event.item_id == item) for item in "ijk"
+            item: sum(len(event.audio) for event in talk.of(AudioReceived) if event.item_id == item) for item in "ijkl"
         }
-        assert (heard["i"], heard["j"]) == (8000, 8000)  # to the last sample, each under its own name
+        assert (heard["i"], heard["j"], heard["l"]) == (8000, 8000, 8000)  # to the last sample, each under its own name
         assert 7900 < heard["k"] < 8000  # what an interruption leaves in the converter is gone
         assert (talk.session.input_format, talk.session.output_format) == (TWILIO, TWILIO)
         assert len(talk.of(SessionReady)) == 1
@@ -175,6 +176,16 @@ async def test_a_vendor_that_wants_to_be_left_alone_does_not_hold_up_the_others(
         await talk.goes_on()
         assert two.open == 1
         assert one.open == 0
+
+
+async def test_a_session_that_freezes_is_given_up() -> None:
+    one, two = FedProvider("one"), FedProvider("two")
+    async with conversation(one, two) as talk:
+        one.session.feed(ResponseStarted("r"))
+        for _ in range(10):
+            await talk.goes_on()
+        assert (one.open, two.open) == (0, 1)
+        assert [event.error.code for event in talk.of(ErrorReported)] == ["frozen"]
 
 
 async def test_where_the_next_one_fails_too_the_first_is_asked_again() -> None:

@@ -93,6 +93,7 @@ async def test_a_turn_and_its_end(source: Source) -> None:
             AudioReceived(b"xx", "i", "r"),
             AgentTranscript("Hello", False, "i", "r"),
         )
+        await until_quiet()
         source.end()
         await clock.advance(20)  # an answer that runs is waited for
         provider.session.feed(
@@ -172,6 +173,7 @@ async def test_a_slow_reader_makes_the_session_wait_and_loses_nothing(source: So
             provider.session.reads == 1 + 1 + 11
         )  # ready, started, and ten chunks of 100 ms wait with one at the door
         await clock.advance(60)  # what the reader takes is not the model's time
+        assert not provider.session.over
         got: list[AudioChunk] = []
         with anyio.fail_after(5):
             while len(got) < 51:
@@ -227,6 +229,9 @@ async def test_other_formats_are_converted_both_ways(source: Source) -> None:
         await until_quiet()
         assert provider.configs[0].input_format == TWILIO
         assert provider.session.heard == StreamConverter(TWILIO, OPENAI).convert(voice)
+        source.end()
+        await until_quiet()
+        assert len(provider.session.heard) == len(voice) * 6  # to the last sample
         provider.session.feed(AudioReceived(pcm, "i", "r"), ResponseFinished("r"), SessionEnded("closed_by_vendor"))
         got = await _chunks(stream)
         assert len(b"".join(chunk.data for chunk in got)) == 8000
@@ -285,6 +290,11 @@ async def test_what_the_block_raises_comes_out_as_it_is(source: Source) -> None:
     with pytest.raises(KeyError, match="mine"):
         async with provider.process_audio_stream(source):
             raise KeyError("mine")
+    group = ExceptionGroup("mine", [ValueError("x")])
+    with pytest.raises(ExceptionGroup) as told:
+        async with provider.process_audio_stream(source):
+            raise group
+    assert told.value is group
     assert provider.open == 0
 
 
@@ -296,14 +306,15 @@ async def test_leaving_early_ends_everything() -> None:
         try:
             while True:
                 yield b"ab"
-                await anyio.sleep(0.001)
         finally:
             closed = True
 
     provider = FedProvider()
-    async with provider.process_audio_stream(endless()) as stream:
+    async with provider.process_audio_stream(endless(), buffer_ms=1) as stream:
+        provider.session.blocked = anyio.Event()
         provider.session.feed(AudioReceived(b"xx", "i", "r"))
         assert (await anext(stream.audio)).data == b"xx"
+        await until_quiet()  # the source waits for room
     assert closed
     assert provider.open == 0
     assert await _chunks(stream) == []
@@ -335,12 +346,15 @@ async def test_a_tool_is_run_and_answered_once(source: Source) -> None:
 
 
 async def test_a_tool_that_fails_or_is_taken_back(source: Source) -> None:
-    started = anyio.Event()
+    started, ended = anyio.Event(), anyio.Event()
 
     async def run(call_id: str, name: str, arguments: str) -> str:
         if name == "slow":
             started.set()
-            await anyio.sleep_forever()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                ended.set()
         raise ValueError("no such city")
 
     provider = FedProvider()
@@ -349,6 +363,7 @@ async def test_a_tool_that_fails_or_is_taken_back(source: Source) -> None:
         await started.wait()
         provider.session.feed(ToolCallCancelled("c1"))
         await until_quiet()
+        assert ended.is_set()
         assert provider.session.results == {"c2": '{"error": "no such city"}'}
 
 
