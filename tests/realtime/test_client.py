@@ -438,4 +438,5 @@ async def test_two_hundred_sessions_leave_nothing(failover: bool) -> None:
             assert isinstance(await anext(aiter(session)), SessionReady)
     assert (len(one.sessions), len(two.sessions), one.open, two.open) == (100, 100, 0, 0)
     assert client.stats.attempts == 300
+    assert not client._sessions
     assert len(client.attempts) == 100

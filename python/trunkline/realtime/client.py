@@ -21,7 +21,7 @@ from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimePro
 from trunkline.realtime.stream import StreamContract
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that each provider has to close."""
+"""Seconds that each session and each provider has to close."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,28 +216,26 @@ class RealtimeClient(StreamContract):
         """End all sessions and close all providers; any number of times.
 
         Raises:
-            Exception: What a provider raised; if several did, an `ExceptionGroup` of all.
+            Exception: What a provider raised, or that it was too slow; if several did so, an `ExceptionGroup` of all.
         """
         if self._closed:
             return
         self._closed = True
         errors: list[Exception] = []
-        for session in tuple(self._sessions):
-            await session.aclose()
-        for provider in self.all:
-            close = getattr(provider, "aclose", None) or getattr(provider, "close", None)
+        for one in (*self._sessions, *self.all):
+            close = getattr(one, "aclose", None) or getattr(one, "close", None)
             try:
                 with self._clock.move_on_after(CLOSE_TIMEOUT) as deadline:
                     if close is not None and inspect.isawaitable(closing := close()):
                         await closing
                 if deadline.cancelled_caught:
-                    errors.append(DeadlineExceeded(f"closing {provider.name}", CLOSE_TIMEOUT))
+                    errors.append(DeadlineExceeded(f"closing {getattr(one, 'name', 'a session')}", CLOSE_TIMEOUT))
             except Exception as error:  # noqa: BLE001 - raised when all are closed
                 errors.append(error)
         if len(errors) == 1:
             raise errors[0]
         if errors:
-            raise ExceptionGroup("several providers could not be closed", errors)
+            raise ExceptionGroup("what the client holds could not all be closed", errors)
 
     close = aclose
 
