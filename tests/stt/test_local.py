@@ -42,11 +42,11 @@ def recognizer() -> LocalRecognizer:
 
 
 async def on_the_phone(text: str) -> bytes:
-    """A caller's sentence after a µ-law line at 8 kHz, with silence around it."""
+    """A caller's sentence after a µ-law line at 8 kHz."""
     speech = await LocalSynthesizer().synthesize(text)
     source = AudioFormat(encoding="linear16", sample_rate=speech.sample_rate)
     line = Converter().convert(speech.pcm, source, TWILIO)
-    return bytes(9600) + Converter().convert(line, TWILIO, narrow) + bytes(9600)
+    return Converter().convert(line, TWILIO, narrow)
 
 
 def every_phrase() -> list[str]:

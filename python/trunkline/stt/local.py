@@ -17,6 +17,7 @@ from trunkline.stt.language_model import arpa, vocabulary
 _BYTES_PER_SECOND = 32000
 _SHORTEST_SECONDS = 0.2
 _PIECE_BYTES = 3200
+_MARGIN = bytes(9600)  # 300 ms: the decoder must hear where speech begins and ends, and a voice detector cuts close
 _DITHER = 30
 _DITHER_SEED = 16000
 
@@ -61,7 +62,7 @@ class LocalRecognizer:
         return await anyio.to_thread.run_sync(self._recognize, pcm)
 
     def _recognize(self, pcm: bytes) -> str | None:
-        audio = _dithered(pcm)
+        audio = _dithered(_MARGIN + pcm + _MARGIN)
         with self._one_at_a_time:
             mean = self._cepstral_mean(audio)
             sentence = self._decode("grammar", audio, mean)
