@@ -190,25 +190,21 @@ def test_a_converter_tells_what_it_does() -> None:
     assert repr(stream) == f"StreamConverter({TWILIO!r}, {OPENAI!r})"
 
 
-def test_a_stream_shared_by_threads_raises_and_does_not_mix() -> None:
-    audio = bytes(8_000_000)
+def test_a_stream_shared_by_threads_raises() -> None:
+    audio = bytes(4_000_000)
     stream = StreamConverter(TWILIO, OPENAI)
-    started = threading.Event()
-
-    def long_work() -> None:
-        started.set()
-        stream.convert(audio)
-
-    worker = threading.Thread(target=long_work)
     refused = 0
-    worker.start()
-    started.wait()
-    while worker.is_alive():
-        try:
-            stream.reset()
-        except RuntimeError:
-            refused += 1
-    worker.join()
+    for _ in range(20):  # a busy machine may let the worker finish before it lets this thread go on
+        worker = threading.Thread(target=stream.convert, args=(audio,))
+        worker.start()
+        while worker.is_alive():
+            try:
+                stream.reset()
+            except RuntimeError:
+                refused += 1
+        worker.join()
+        if refused:
+            break
     assert refused > 0
 
 

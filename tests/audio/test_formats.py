@@ -59,14 +59,14 @@ def test_unknown_encodings_are_refused(name: object) -> None:
     assert caught.value.encoding == name
 
 
-@pytest.mark.parametrize("rate", [0, -8000, 8001, 96000, True, "8000", None])
+@pytest.mark.parametrize("rate", [0, -8000, 8001, 96000, 8000.0, True, "8000", None])
 def test_rates_that_cannot_be_converted_are_refused(rate: object) -> None:
     with pytest.raises(UnsupportedSampleRate) as caught:
         AudioFormat("mulaw", rate)  # type: ignore[arg-type]
     assert caught.value.sample_rate == rate
 
 
-@pytest.mark.parametrize("channels", [0, 3, True, None])
+@pytest.mark.parametrize("channels", [0, 3, 1.0, True, None])
 def test_neither_one_nor_two_channels_are_refused(channels: object) -> None:
     with pytest.raises(AudioError, match=str(channels)):
         AudioFormat("mulaw", 8000, channels)  # type: ignore[arg-type]

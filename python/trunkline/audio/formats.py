@@ -100,9 +100,9 @@ class AudioFormat:
         encoding = Encoding(self.encoding)
         if not encoding.is_raw:
             raise UnsupportedEncoding(self.encoding)
-        if isinstance(self.sample_rate, bool) or self.sample_rate not in SAMPLE_RATES:
+        if type(self.sample_rate) is not int or self.sample_rate not in SAMPLE_RATES:
             raise UnsupportedSampleRate(self.sample_rate)
-        if isinstance(self.channels, bool) or self.channels not in {1, 2}:
+        if type(self.channels) is not int or self.channels not in {1, 2}:
             raise AudioError(f"channels must be 1 or 2, got {self.channels!r}")
         object.__setattr__(self, "encoding", encoding)
 

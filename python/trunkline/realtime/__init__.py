@@ -1,1 +1,80 @@
 """Realtime providers: voice in, voice out."""
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import RealtimeConnectionError, RealtimeError
+from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
+from trunkline.realtime.events import (
+    AgentTranscript,
+    AudioReceived,
+    ErrorReported,
+    Interrupted,
+    ResponseFinished,
+    ResponseStarted,
+    SessionEnded,
+    SessionEvent,
+    SessionReady,
+    SessionRotated,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCallCancelled,
+    ToolCallRequested,
+    Usage,
+    UserTranscript,
+)
+from trunkline.realtime.provider import (
+    Capabilities,
+    FunctionCallHandler,
+    ProcessConfig,
+    RealtimeProvider,
+    RealtimeSession,
+)
+from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
+
+if TYPE_CHECKING:
+    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
+
+__all__ = [
+    "AgentTranscript",
+    "AudioReceived",
+    "Capabilities",
+    "ErrorReported",
+    "FunctionCallHandler",
+    "FunctionDeclaration",
+    "Interrupted",
+    "OpenAIRealtimeProvider",
+    "ProcessConfig",
+    "RealtimeConfig",
+    "RealtimeConnectionError",
+    "RealtimeError",
+    "RealtimeProvider",
+    "RealtimeProviderFactory",
+    "RealtimeSession",
+    "ResponseFinished",
+    "ResponseStarted",
+    "SemanticVad",
+    "ServerVad",
+    "SessionEnded",
+    "SessionEvent",
+    "SessionReady",
+    "SessionRotated",
+    "SpeechStarted",
+    "SpeechStopped",
+    "ToolCallCancelled",
+    "ToolCallRequested",
+    "ToolDefinition",
+    "Usage",
+    "UserTranscript",
+    "VADMode",
+]
+
+# A vendor's client is imported when it is asked for, with all that it needs.
+_VENDORS = dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _VENDORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_VENDORS[name]), name)

@@ -1,1 +1,17 @@
 """Simulators of carriers and vendors, for your tests and ours."""
+
+from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
+from trunkline.testing.local_brain import LocalBrain
+from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
+from trunkline.testing.twilio import TwilioCaller
+
+__all__ = [
+    "Brain",
+    "CallTool",
+    "Heard",
+    "LocalBrain",
+    "OpenAIRealtimeSimulator",
+    "Say",
+    "ScriptedBrain",
+    "TwilioCaller",
+]

@@ -4,6 +4,8 @@
 //! it can be made as soon as the filter's later half has arrived: that is the delay. Each output is summed in an order of its own that does
 //! not depend on where chunks begin and end, so any chunking gives the same samples, to the bit.
 
+use std::array;
+
 use crate::filter::{Filter, LANES};
 
 /// Outputs of one phase that are summed side by side.
@@ -123,12 +125,16 @@ impl Resampler {
     /// Makes outputs one after the other.
     fn step_outputs(&self, out: &mut [i16]) {
         let Filter { up, down, taps, .. } = *self.filter;
+        let (inputs, steps) = (down / up, down % up);
         let (mut start, mut phase) = (self.start, self.phase);
         for sample in out {
             *sample = round(dot(self.filter.phase(phase), &self.window[start..][..taps]));
-            phase += down;
-            start += phase / up;
-            phase %= up;
+            start += inputs;
+            phase += steps;
+            if phase >= up {
+                start += 1;
+                phase -= up;
+            }
         }
     }
 }
@@ -161,6 +167,17 @@ fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item =
 
 /// Weighs one run of inputs, as long as the row, which is whole [`LANES`].
 fn dot(row: &[f32], inputs: &[f32]) -> f32 {
+    let sums = lanes(row, inputs);
+    let eight: [f32; 8] = array::from_fn(|lane| sums[lane] + sums[lane + 8]);
+    let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// Sums every sixteenth product in a lane of its own.
+///
+/// Kept apart because the compiler, when it sees how the lanes are summed, arranges them for that and not for the loop: twice as slow.
+#[inline(never)]
+fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
     let mut sums = [0.0; LANES];
     for (weights, run) in row
         .as_chunks::<LANES>()
@@ -172,14 +189,7 @@ fn dot(row: &[f32], inputs: &[f32]) -> f32 {
             *sum += weight * input;
         }
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-    }
-    sums[0]
+    sums
 }
 
 /// Rounds to the nearest sample, and clips what the filter overshoots.

@@ -1,0 +1,136 @@
+"""How a gateway is set up, checked when it is built."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, TypedDict
+from urllib.parse import urlsplit
+
+from trunkline import registry
+from trunkline.errors import InvalidConfig
+from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
+from trunkline.realtime.provider import RealtimeProvider
+from trunkline.tools import ToolDefinition, ToolHandler
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class PipelineMode(StrEnum):
+    """How a call is answered: voice to voice by one model."""
+
+    REALTIME = "realtime"
+
+
+class ProviderName(StrEnum):
+    """The carriers' names, as in the registry."""
+
+    TWILIO = "twilio"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallInfo:
+    """A call before it is answered; `from_` and `to` are as the carrier writes them, mostly E.164."""
+
+    call_id: str
+    from_: str
+    to: str
+    direction: Literal["inbound", "outbound"]
+    start_time: datetime
+
+
+class GatewayOptions(TypedDict, total=False):
+    """The keywords that every carrier's gateway takes; `GatewayConfig` tells what they mean."""
+
+    public_url: str
+    listen_addr: str
+    mode: PipelineMode | Literal["realtime"]
+    realtime_provider: RealtimeProvider | RealtimeProviderFactory | None
+    realtime_config: RealtimeConfig | None
+    greeting: str
+    tools: Sequence[ToolDefinition | Callable[..., Any]]
+    tool_handlers: Mapping[str, ToolHandler]
+    max_session_duration: float
+    max_concurrent_calls: int
+    start_timeout: float
+    stop_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """What every carrier's gateway needs to know.
+
+    Args:
+        public_url: Where the carrier reaches this gateway, `https://host[:port][/path]`; signatures are computed over it. It may be left
+            out, or be `http`, only where the gateway listens on a loopback address.
+        listen_addr: `host:port`, or `:port` for all addresses; port 0 takes a free one.
+        mode: How calls are answered.
+        realtime_provider: The provider, or a factory that makes it from `realtime_config`; None takes the one `realtime_config` names.
+        realtime_config: Model, voice, instructions and tools of the sessions.
+        greeting: A sentence that the agent says when the call connects.
+        tools: Tools besides those of `realtime_config`: definitions, or plain functions.
+        tool_handlers: What runs each defined tool, by name; called with one mapping of the arguments.
+        max_session_duration: Seconds after which a call is hung up.
+        max_concurrent_calls: How many calls are answered at once; further callers hear the busy tone.
+        start_timeout: Seconds in which a media socket must say which call it belongs to.
+        stop_timeout: Seconds that running calls are given to end when the gateway stops.
+
+    Raises:
+        InvalidConfig: A value cannot work; the error names the field.
+    """
+
+    public_url: str = ""
+    listen_addr: str = ":8080"
+    mode: PipelineMode | Literal["realtime"] = PipelineMode.REALTIME
+    realtime_provider: RealtimeProvider | RealtimeProviderFactory | None = None
+    realtime_config: RealtimeConfig | None = None
+    greeting: str = ""
+    tools: Sequence[ToolDefinition | Callable[..., Any]] = ()
+    tool_handlers: Mapping[str, ToolHandler] = field(default_factory=dict)
+    max_session_duration: float = 1800.0
+    max_concurrent_calls: int = 100
+    start_timeout: float = 30.0
+    stop_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in set(PipelineMode):
+            raise InvalidConfig("mode", f"must be one of {', '.join(PipelineMode)}, got {self.mode!r}")
+        for name in ("max_session_duration", "max_concurrent_calls", "start_timeout"):
+            if not getattr(self, name) > 0:
+                raise InvalidConfig(name, f"must be above 0, got {getattr(self, name)!r}")
+        host, _ = self.address
+        if not self.public_url:
+            if host not in LOOPBACK:
+                raise InvalidConfig("public_url", f"is needed, since {self.listen_addr!r} is not a loopback address")
+            return
+        url = urlsplit(self.public_url)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+            raise InvalidConfig("public_url", f"must look like https://agent.example.com, got {self.public_url!r}")
+        if url.scheme == "http" and url.hostname not in LOOPBACK:
+            raise InvalidConfig("public_url", "must be https; http is accepted for loopback hosts only")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on; the host is "" for all addresses."""
+        host, _, port = self.listen_addr.rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            raise InvalidConfig("listen_addr", f"must look like host:port or :port, got {self.listen_addr!r}")
+        return host.strip("[]"), int(port)
+
+    def make_provider(self) -> RealtimeProvider:
+        """The provider of the calls.
+
+        Raises:
+            InvalidConfig: Neither a provider nor a configuration that names one was given.
+            UnknownProvider: `realtime_config` names a provider that is not installed.
+        """
+        provider, config = self.realtime_provider, self.realtime_config
+        if provider is None:
+            if config is None or not config.provider:
+                raise InvalidConfig(
+                    "realtime_provider", "is needed in realtime mode; or name one in realtime_config.provider"
+                )
+            provider = registry.get("realtime", config.provider).factory()
+        if isinstance(provider, RealtimeProviderFactory):
+            return provider.create(config or RealtimeConfig())
+        return provider

@@ -1,0 +1,346 @@
+"""A session with OpenAI's Realtime API: vendor events in, session events out, commands on the same socket."""
+
+import logging
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
+
+from trunkline.audio import AudioFormat
+from trunkline.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    ProviderError,
+    RemoteProtocolError,
+    SessionClosed,
+    TransportError,
+)
+from trunkline.realtime import events
+from trunkline.realtime.openai_responses import ResponseArbiter
+from trunkline.realtime.provider import Capabilities
+from trunkline.transport import MessageStream
+from trunkline.wire.realtime import openai_commands as command
+from trunkline.wire.realtime import openai_events as vendor
+from trunkline.wire.realtime.openai import parse
+from trunkline.wire.realtime.openai_errors import (
+    ACTIVE_RESPONSE,
+    SESSION_EXPIRED,
+    error_from,
+    error_from_close,
+    is_benign,
+)
+from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, VENDOR, SessionInfo
+
+log = logging.getLogger(__name__)
+
+CAPABILITIES = Capabilities(
+    input_rate=PCM.sample_rate,
+    output_rate=PCM.sample_rate,
+    native_formats=(PCMU, PCMA),
+    truncate=True,
+    cancel=True,
+    manual_turns=True,
+    interrupts_itself=True,
+)
+
+_STATUSES: dict[str, Literal["completed", "cancelled", "incomplete", "failed"]] = {
+    "completed": "completed",
+    "cancelled": "cancelled",
+    "incomplete": "incomplete",
+    "failed": "failed",
+}
+
+
+class OpenAIRealtimeSession:
+    """One conversation; made by `OpenAIRealtimeProvider.connect`.
+
+    You must iterate over it until it ends: that reads the socket, and sends the responses that had to wait. One task may iterate; the other
+    methods may be called from any. `SessionEnded.reason` is "closed" (by this side), "closed_by_vendor", "session_expired" or "failed".
+
+    Args:
+        stream: Messages to and from the vendor, with the session already configured.
+        info: What the vendor said the session is.
+        transcribe_output: Whether the answer's words are passed on.
+    """
+
+    def __init__(self, stream: MessageStream, info: SessionInfo, *, transcribe_output: bool = True) -> None:
+        self._stream = stream
+        self._info = info
+        self._transcribe_output = transcribe_output
+        self._capabilities = replace(CAPABILITIES, interrupts_itself=info.interrupts)
+        self._responses = ResponseArbiter()
+        self._function_items: dict[str, vendor.Item] = {}
+        self._received_bytes: dict[str, int] = {}
+        self._closing = False
+        self._over = False
+        self._events: deque[events.SessionEvent] = deque(
+            [events.SessionReady(info.session_id, info.input_format, info.output_format, info.model)]
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this session can do."""
+        return self._capabilities
+
+    @property
+    def input_format(self) -> AudioFormat:
+        """The format `send_audio` takes, as the vendor confirmed it."""
+        return self._info.input_format
+
+    @property
+    def output_format(self) -> AudioFormat:
+        """The format of `AudioReceived.audio`, as the vendor confirmed it."""
+        return self._info.output_format
+
+    # ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __aiter__(self) -> "OpenAIRealtimeSession":
+        return self
+
+    async def __anext__(self) -> events.SessionEvent:
+        while not self._events:
+            if self._over:
+                raise StopAsyncIteration
+            await self._read()
+        return self._events.popleft()
+
+    async def _read(self) -> None:
+        try:
+            message = await self._stream.receive()
+        except (TransportError, RemoteProtocolError) as error:
+            self._lost(error)
+            return
+        try:
+            event = parse(message)
+        except RemoteProtocolError as error:
+            self._events.append(events.ErrorReported(_malformed(error)))
+            return
+        self._take(event)
+        with suppress(SessionClosed):  # the next read says why
+            await self._send_wishes()
+
+    def _take(self, event: vendor.ServerEvent) -> None:
+        """Tell what an event means for this session."""
+        match event:
+            case vendor.AudioDelta(response_id, item_id, audio):
+                if self._responses.wanted(response_id):
+                    self._received_bytes[item_id] = self._received_bytes.get(item_id, 0) + len(audio)
+                    self._events.append(events.AudioReceived(audio, item_id, response_id))
+            case vendor.SpeechStarted(item_id, audio_start_ms):
+                self._responses.user_began(interrupts=self._capabilities.interrupts_itself)
+                self._events.append(events.SpeechStarted(item_id, audio_start_ms))
+            case vendor.SpeechStopped(item_id, audio_end_ms):
+                self._responses.user_stopped()
+                self._events.append(events.SpeechStopped(item_id, audio_end_ms))
+            case vendor.InputCommitted() | vendor.InputCleared():
+                self._responses.user_stopped()
+            case vendor.InputTranscriptDelta(item_id, text):
+                self._events.append(events.UserTranscript(text, is_final=False, item_id=item_id))
+            case vendor.InputTranscriptCompleted(item_id, text):
+                self._events.append(events.UserTranscript(text, is_final=True, item_id=item_id))
+            case vendor.InputTranscriptFailed(_, error):
+                self._events.append(events.ErrorReported(error_from(error)))
+            case vendor.ErrorReceived(error):
+                self._take_error(error)
+            case _:
+                self._take_response(event)
+
+    def _take_response(self, event: vendor.ServerEvent) -> None:
+        match event:
+            case vendor.ResponseCreated(response_id):
+                self._responses.response_created(response_id)
+                self._events.append(events.ResponseStarted(response_id))
+            case vendor.OutputDelta(response_id, item_id, text):
+                if self._transcribe_output and self._responses.wanted(response_id):
+                    self._events.append(events.AgentTranscript(text, False, item_id, response_id))
+            case vendor.OutputDone(response_id, item_id, text):
+                # Also from a response that is being cancelled: the words of what was generated, which belong to what was heard.
+                if self._transcribe_output and self._responses.runs(response_id):
+                    self._events.append(events.AgentTranscript(text, True, item_id, response_id))
+            case vendor.ItemAdded(item) | vendor.OutputItemAdded(_, item):
+                if item.kind == "function_call":
+                    self._function_items[item.item_id] = item
+            case vendor.ArgumentsDone(response_id, item_id, call_id, name, arguments):
+                known = self._function_items.get(item_id)
+                if self._responses.wanted(response_id):
+                    self._request_tool(
+                        response_id,
+                        call_id or (known.call_id if known else ""),
+                        name or (known.name if known else ""),
+                        arguments,
+                    )
+            case vendor.OutputItemDone(response_id, item):
+                if item.status == "completed" and self._responses.wanted(response_id):
+                    self._request_tool_of(response_id, item)
+            case vendor.ResponseDone():
+                self._finish_response(event)
+            case _:
+                log.debug("nothing to do for %s", type(event).__name__)
+
+    def _finish_response(self, event: vendor.ResponseDone) -> None:
+        status = _STATUSES.get(event.status, "failed")
+        if status == "completed":
+            for item in event.output:
+                self._request_tool_of(event.response_id, item)
+        self._function_items.clear()
+        self._responses.response_done(event.response_id, cancelled=status == "cancelled")
+        if status == "cancelled" and event.reason == "turn_detected":
+            self._events.append(events.Interrupted(event.response_id))
+        usage = event.usage
+        self._events.append(
+            events.ResponseFinished(
+                event.response_id,
+                status,
+                event.reason,
+                events.Usage(usage.input_tokens, usage.output_tokens, usage.total_tokens) if usage else None,
+                error_from(event.error) if event.error else None,
+            )
+        )
+
+    def _request_tool_of(self, response_id: str, item: vendor.Item) -> None:
+        if item.kind == "function_call":
+            self._request_tool(response_id, item.call_id, item.name, item.arguments)
+
+    def _request_tool(self, response_id: str, call_id: str, name: str, arguments: str) -> None:
+        """Pass a complete call on, once. Where a server leaves out the name, a later event of the same call has it."""
+        if call_id and name and self._responses.call_requested(call_id, response_id):
+            self._events.append(events.ToolCallRequested(call_id, name, arguments, response_id))
+
+    def _take_error(self, error: vendor.VendorError) -> None:
+        self._responses.refused(error.caused_by, response_runs=error.code == ACTIVE_RESPONSE)
+        if is_benign(error):
+            log.debug("harmless error %s", error.code or error.param)
+        elif error.code == SESSION_EXPIRED:
+            self._finish(SESSION_EXPIRED, error_from(error))
+        else:
+            self._events.append(events.ErrorReported(error_from(error)))
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send_audio(self, audio: bytes) -> None:
+        """Send the user's audio, any number of bytes of `input_format`.
+
+        Raises:
+            SessionClosed: The session is over, or its connection is lost and the events will say why; so for all methods.
+        """
+        for start in range(0, len(audio), command.MAX_APPEND_BYTES):
+            await self._send(command.append_audio(audio[start : start + command.MAX_APPEND_BYTES]))
+
+    async def send_text(self, text: str) -> None:
+        """Say something as the user, in text, and ask for an answer."""
+        await self._send(command.create_item(command.message_item("user", text)))
+        await self.create_response()
+
+    async def commit_audio(self) -> None:
+        """End the user's turn by hand; only with the vendor's voice activity detection off. It asks for no answer."""
+        await self._send(command.commit_audio())
+
+    async def clear_audio(self) -> None:
+        """Forget the user's audio that was not committed."""
+        await self._send(command.clear_audio())
+
+    async def create_response(self, instructions: str | None = None) -> None:
+        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
+        self._check_open()
+        self._responses.want(instructions)
+        await self._send_wishes()
+
+    async def cancel_response(self) -> None:
+        """Stop the running answer; harmless when there is none."""
+        self._check_open()
+        response_id = self._responses.cancel()
+        if response_id is not None:
+            await self._send(command.cancel_response(response_id or None))
+
+    async def truncate(self, item_id: str, *, heard_ms: int) -> None:
+        """Cut the model's memory of its item to the first `heard_ms` milliseconds, or to what was received if that is less.
+
+        An item of which no audio was received is left alone: there is nothing to forget.
+        """
+        self._check_open()
+        received = self._received_bytes.get(item_id)
+        if received is None:
+            log.debug("nothing to truncate: no audio was received of item %s", item_id)
+            return
+        audio_end_ms = max(0, min(heard_ms, int(self.output_format.duration_ms(received))))
+        await self._send(command.truncate_item(item_id, audio_end_ms=audio_end_ms))
+
+    async def send_tool_result(self, call_id: str, result: str) -> None:
+        """Answer a tool call; the model goes on when all calls of its response are answered.
+
+        Raises:
+            LocalProtocolError: There is no such call, or it was answered before.
+        """
+        self._check_open()
+        self._responses.begin_answer(call_id)
+        try:
+            await self._send(command.create_item(command.function_output_item(call_id, result)))
+        except BaseException:
+            self._responses.withdraw_answer(call_id)
+            raise
+        self._responses.finish_answer(call_id)
+        await self._send_wishes()
+
+    async def update_instructions(self, instructions: str) -> None:
+        """Change the system prompt from now on."""
+        await self._send(command.update_session({"type": "realtime", "instructions": instructions}))
+
+    async def _send_wishes(self) -> None:
+        """Ask for the next response, if its time has come."""
+        request = self._responses.next_request()
+        if request is None:
+            return
+        response = None if request.instructions is None else {"instructions": request.instructions}
+        try:
+            await self._send(command.create_response(response, event_id=request.event_id))
+        except BaseException:
+            self._responses.not_sent(request)
+            raise
+
+    async def _send(self, message: str) -> None:
+        self._check_open()
+        try:
+            await self._stream.send(message)
+        except TransportError as error:
+            raise SessionClosed(vendor=VENDOR) from error
+
+    def _check_open(self) -> None:
+        if self._over or self._closing:
+            raise SessionClosed(vendor=VENDOR)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def aclose(self) -> None:
+        """End the session; any number of times, from any task. Iterating then gives `SessionEnded`."""
+        self._closing = True
+        await self._stream.aclose()
+
+    def _lost(self, cause: TransportError | RemoteProtocolError) -> None:
+        if self._closing:
+            self._finish("closed")
+            return
+        error = _failure(cause)
+        if error is None:
+            self._finish("closed_by_vendor")
+        else:
+            error.__cause__ = cause
+            self._finish(SESSION_EXPIRED if error.code == SESSION_EXPIRED else "failed", error)
+
+    def _finish(self, reason: str, error: ProviderError | None = None) -> None:
+        self._over = True
+        if error is not None:
+            self._events.append(events.ErrorReported(error, fatal=True))
+        self._events.append(events.SessionEnded(reason, error))
+
+
+def _failure(cause: TransportError | RemoteProtocolError) -> ProviderError | None:
+    """What the end of a connection means; None if the vendor closed it in the ordinary way."""
+    if isinstance(cause, ConnectionLost):
+        return error_from_close(cause.code, cause.reason)
+    return ConnectionFailed(str(cause), vendor=VENDOR)
+
+
+def _malformed(cause: RemoteProtocolError) -> ProviderError:
+    error = ProviderError(str(cause), "malformed_message", vendor=VENDOR)
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,353 @@
+"""A stream of messages, and the WebSocket (RFC 6455) that carries it over a byte stream.
+
+`WebSocketConnection` owns a byte stream, a lock for each direction and the protocol's state machine; it has no task of its own. Whoever
+holds it calls `receive()` in a loop, because that is also what answers pings and notices the end.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import ByteStream
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.protocol import Protocol as WebSocketProtocol
+
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, MessageTooLarge, RemoteProtocolError
+
+CHUNK = 65_536
+MAX_REASON = 123  # bytes of text that fit into a close frame, RFC 6455 section 5.5
+STREAM_FAILED = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, ssl.SSLError)
+
+
+class MessageStream(Protocol):
+    """Whole messages, each way, until one side closes."""
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message: text as `str`, binary as `bytes`.
+
+        Raises:
+            ConnectionLost: The stream is over.
+            DeadlineExceeded: The other side did not take the message in time; the stream is over.
+        """
+        ...
+
+    async def receive(self) -> str | bytes:
+        """The next message; one task at a time.
+
+        Raises:
+            ConnectionLost: The stream is over; with the close code and reason.
+            MessageTooLarge: A message is above the limit; the stream is over.
+            RemoteProtocolError: The other side broke the protocol; the stream is over.
+        """
+        ...
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """End the stream; from any task, any number of times, in bounded time."""
+        ...
+
+
+class WebSocketConnection:
+    """One end of an open WebSocket, client or server.
+
+    You must call `aclose()`, which alone gives the socket back, and keep calling `receive()`, which answers pings. While `receive()` waits,
+    `ping_interval` seconds of silence send a ping and `ping_timeout` more of them end the connection.
+
+    Args:
+        stream: The byte stream, past the HTTP handshake.
+        protocol: The state machine, open; it may hold bytes that came right after the handshake.
+        max_size: Bytes that the state machine lets a message have; told in `MessageTooLarge`.
+        ping_interval: Seconds of silence before a ping; None for no pings.
+        ping_timeout: Seconds to wait for anything after a ping; None to wait for ever.
+        send_timeout: Seconds that a message may take to be handed to the network.
+        close_timeout: Seconds that `aclose()` waits for the other side.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        protocol: WebSocketProtocol,
+        *,
+        max_size: int,
+        ping_interval: float | None = 20.0,
+        ping_timeout: float | None = 20.0,
+        send_timeout: float = 10.0,
+        close_timeout: float = 2.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._stream = stream
+        self._protocol = protocol
+        self._max_size = max_size
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        self._send_timeout = send_timeout
+        self._close_timeout = close_timeout
+        self._clock = clock
+        self._read_lock = anyio.Lock()
+        self._write_lock = anyio.Lock()
+        self._inbox: deque[str | bytes] = deque()
+        self._fragments: bytearray | None = None
+        self._fragments_are_text = False
+        self._outbox = bytearray()
+        self._half_close = False
+        self._silence = 0.0
+        self._pinged = False
+        self._due = ping_interval
+        self._broken = False
+        self._failure: MessageTooLarge | RemoteProtocolError | None = None
+        self._end: ConnectionLost | None = None
+        self._closing = False
+        self._closed = anyio.Event()
+        self._digest()
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What both sides agreed on, if anything."""
+        return self._protocol.subprotocol
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message; safe from several tasks at once.
+
+        A send that is cancelled, or meets its deadline, while bytes are on their way breaks the connection: half a frame cannot be undone.
+
+        Raises:
+            ConnectionLost: The connection is over.
+            DeadlineExceeded: The other side does not read.
+        """
+        payload = message.encode() if isinstance(message, str) else message
+        with self._clock.move_on_after(self._send_timeout) as deadline:
+            async with self._turn_to_write():
+                if self._closing or self._broken or self._protocol.state is not OPEN:
+                    raise self._ending()
+                if isinstance(message, str):
+                    self._protocol.send_text(payload)
+                else:
+                    self._protocol.send_binary(payload)
+                await self._write()
+        if deadline.cancelled_caught:
+            raise DeadlineExceeded("sending a message", self._send_timeout)
+
+    async def _flush(self) -> None:
+        """Send what the state machine wants said: pongs, pings, close frames. The end of the stream is for the reader to find."""
+        self._collect()
+        if not self._outbox or self._broken:
+            return
+        with self._clock.move_on_after(self._send_timeout) as deadline:
+            async with self._turn_to_write():
+                try:
+                    await self._write()
+                except ConnectionLost:
+                    return
+        if deadline.cancelled_caught:
+            await self.abort("the other side does not read")
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """The lock, and the last moment at which a cancellation harms nothing: taking a lock ends in a shielded checkpoint."""
+        async with self._write_lock:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            yield
+
+    def _collect(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._outbox += data
+            self._half_close = self._half_close or not data
+
+    async def _write(self) -> None:
+        """Write all that is waiting; the caller holds the lock. Whatever interrupts it may have left half a frame behind."""
+        self._collect()
+        data = bytes(self._outbox)
+        self._outbox.clear()
+        if not data:
+            return
+        try:
+            await self._stream.send(data)
+        except STREAM_FAILED as error:
+            self._broken = True
+            raise self._ending("the other side is gone") from error
+        except BaseException:
+            await self.abort("a send was broken off half-way")
+            raise
+
+    async def abort(self, reason: str = "aborted") -> None:
+        """Cut the connection without a close frame, as a failing network does; whoever receives gets `ConnectionLost(1006)`."""
+        self._broken = True
+        self._end = self._end or ConnectionLost(1006, reason)
+        await anyio.aclose_forcefully(self._stream)
+
+    def _ending(self, otherwise: str = "the connection is closed") -> ConnectionLost:
+        end = self._end or ConnectionLost(1006, otherwise)
+        return ConnectionLost(end.code, end.reason)
+
+    # ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def receive(self) -> str | bytes:
+        """The next message; cancelling it loses nothing.
+
+        Raises:
+            ConnectionLost: The connection is over; code 1006 if no close frame came.
+            MessageTooLarge: A message is above the limit; the other side is told 1009.
+            RemoteProtocolError: The other side broke RFC 6455, or text is not UTF-8; it is told 1002 or 1007.
+            LocalProtocolError: Another task is receiving.
+        """
+        if self._read_lock.locked() and not self._closing:
+            raise LocalProtocolError("another task is already receiving from this connection")
+        async with self._read_lock:
+            while True:
+                await self._flush()
+                if self._inbox:
+                    return self._inbox.popleft()
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+                if self._end is not None:
+                    raise self._ending()
+                await self._read()
+
+    async def _read(self) -> None:
+        """Read once and let the state machine digest it, or do what so much silence asks for."""
+        data: bytes | None = None
+        began = self._clock.now()
+        patience = self._patience()
+        try:
+            if patience is None:
+                data = await self._receive_bytes()
+            else:
+                with self._clock.move_on_after(patience):
+                    data = await self._receive_bytes()
+        finally:
+            self._silence += self._clock.now() - began
+        if data is None:
+            await self._heard_nothing()
+            return
+        self._silence = 0.0
+        self._pinged = False
+        self._due = self._ping_interval
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        self._digest()
+
+    async def _receive_bytes(self) -> bytes:
+        try:
+            return await self._stream.receive(CHUNK)
+        except (anyio.EndOfStream, *STREAM_FAILED):
+            return b""
+
+    def _patience(self) -> float | None:
+        """Seconds of silence until something has to be done."""
+        if self._due is None or self._closing:
+            return None
+        return max(0.0, self._due - self._silence)
+
+    async def _heard_nothing(self) -> None:
+        if self._pinged:
+            await self.abort("no answer to ping")
+        elif self._protocol.state is OPEN:
+            self._pinged = True
+            self._due = None if self._ping_timeout is None else self._silence + self._ping_timeout
+            self._protocol.send_ping(b"")
+
+    def _digest(self) -> None:
+        """Take over what the state machine made of the bytes: messages, a failure, the end."""
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and self._failure is None and not self._closing:
+                self._take(event)
+        error = self._protocol.parser_exc
+        close = self._protocol.close_rcvd
+        if self._end is not None:
+            return
+        if isinstance(error, PayloadTooBig):
+            self._fail(MessageTooLarge(self._max_size))
+        elif error is not None and not isinstance(error, EOFError):
+            self._fail(RemoteProtocolError("websocket", str(error)))
+        elif close is not None:
+            self._end = ConnectionLost(close.code, close.reason)
+        elif error is not None or self._protocol.reader.eof:
+            self._end = ConnectionLost(1006, "the connection ended without a close frame")
+
+    def _take(self, frame: Frame) -> None:
+        """Join fragments; the state machine has checked their order and size."""
+        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
+            self._fragments = bytearray()
+            self._fragments_are_text = frame.opcode is Opcode.TEXT
+        if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT} or self._fragments is None:
+            return
+        self._fragments += frame.data
+        if not frame.fin:
+            return
+        whole, self._fragments = self._fragments, None
+        if not self._fragments_are_text:
+            self._inbox.append(bytes(whole))
+            return
+        try:
+            self._inbox.append(whole.decode())
+        except UnicodeDecodeError as error:
+            self._fail(
+                RemoteProtocolError("websocket", f"text that is not UTF-8: {error.reason} at byte {error.start}")
+            )
+            self._protocol.fail(1007, "text that is not UTF-8")
+
+    def _fail(self, failure: MessageTooLarge | RemoteProtocolError) -> None:
+        """Let the receiver raise `failure` once, and everybody after it the code that the other side was told."""
+        if self._closing or self._failure is not None:
+            return
+        self._failure = failure
+        sent = self._protocol.close_sent
+        self._end = ConnectionLost(sent.code if sent else 1007, str(failure))
+
+    # ── closing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye, wait at most `close_timeout` seconds for the answer, and give the socket back.
+
+        Safe from any task, any number of times, and under cancellation. A task that is in `receive()` gets `ConnectionLost`.
+
+        Raises:
+            LocalProtocolError: No close frame may carry this code.
+        """
+        if not (1000 <= code < 5000) or code in {1004, 1005, 1006, 1015}:
+            raise LocalProtocolError(f"a close frame cannot carry the code {code}")
+        if self._closing:
+            with self._clock.move_on_after(self._close_timeout):
+                await self._closed.wait()
+            return
+        self._closing = True
+        self._inbox.clear()
+        try:
+            with self._clock.move_on_after(self._close_timeout, shield=True):
+                await self._shake_hands(Close(code, shortened(reason)))
+        finally:
+            self._end = self._end or ConnectionLost(1006, "the other side did not answer the close frame")
+            with anyio.CancelScope(shield=True):
+                await anyio.aclose_forcefully(self._stream)
+            self._closed.set()
+
+    async def _shake_hands(self, close: Close) -> None:
+        try:
+            async with self._write_lock:
+                if self._protocol.state is OPEN:
+                    self._protocol.send_close(close.code, close.reason)
+                await self._write()
+                if self._half_close:
+                    await self._stream.send_eof()
+        except (ConnectionLost, NotImplementedError, *STREAM_FAILED):
+            pass  # gone, or TLS, which cannot be half closed: what is left to read still tells how it ended
+        async with self._read_lock:
+            while not self._broken and self._protocol.close_rcvd is None and not self._protocol.reader.eof:
+                await self._read()
+
+
+def shortened(reason: str) -> str:
+    """As much of `reason` as fits into a close frame."""
+    return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")

@@ -1,0 +1,315 @@
+"""A call against a scripted session and a carrier in memory, on a clock moved by hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider, ScriptedSession
+from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, TWILIO
+from trunkline.clock import ManualClock
+from trunkline.errors import AuthFailed, ProviderUnavailable, SessionClosed
+from trunkline.pipeline import BridgeConfig, Event, EventType, RealtimeBridge
+from trunkline.realtime.events import (
+    AgentTranscript,
+    AudioReceived,
+    ErrorReported,
+    Interrupted,
+    ResponseFinished,
+    ResponseStarted,
+    SessionEnded,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCallRequested,
+    UserTranscript,
+)
+from trunkline.realtime.provider import Capabilities
+
+
+class Call:
+    """A bridge between the doubles, with passing-through µ-law unless said otherwise."""
+
+    def __init__(self, provider: ScriptedProvider | None = None, **options: Any) -> None:
+        self.clock = ManualClock()
+        self.carrier = MemoryCarrier(self.clock)
+        self.provider = provider or ScriptedProvider(input_format=TWILIO, output_format=TWILIO)
+        self.bridge = RealtimeBridge(
+            BridgeConfig(provider=self.provider, **options), port=self.carrier, clock=self.clock
+        )
+        self.seen: list[Event] = []
+
+    @property
+    def session(self) -> ScriptedSession:
+        return self.provider.session
+
+    async def pass_ms(self, duration_ms: int) -> None:
+        for _ in range(max(1, duration_ms // 10)):
+            await self.clock.advance(min(duration_ms, 10) / 1000)
+            for name in self.carrier.marks_due():
+                self.bridge.mark_received(name)
+        await anyio.wait_all_tasks_blocked()
+
+    async def read(self) -> None:
+        async for event in self.bridge.events():
+            self.seen.append(event)
+
+    def types(self) -> list[str]:
+        return [str(event.type) for event in self.seen]
+
+    def one(self, kind: EventType) -> Event:
+        (event,) = [event for event in self.seen if event.type is kind]
+        return event
+
+
+@asynccontextmanager
+async def in_progress(call: Call) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call.read)
+        async with call.bridge:
+            await call.pass_ms(10)
+            yield
+
+
+def says(item: str, text: str, ms: int, response: str = "r1") -> list[Any]:
+    return [
+        ResponseStarted(response),
+        AgentTranscript(text, is_final=True, item_id=item, response_id=response),
+        AudioReceived(b"\x55" * 8 * ms, item_id=item, response_id=response),
+        ResponseFinished(response),
+    ]
+
+
+async def test_a_turn_from_the_first_word_to_the_last_frame() -> None:
+    call = Call(greeting="Hello there")
+    async with in_progress(call):
+        assert call.session.commands == [("create", 'Greet the caller. Say exactly: "Hello there"')]
+        await call.bridge.send_audio(b"\x11" * 160)
+        assert call.session.heard == b"\x11" * 160
+        call.session.feed(SpeechStarted("u1", 100))
+        await call.pass_ms(700)
+        call.session.feed(SpeechStopped("u1", 800))
+        await call.pass_ms(100)
+        call.session.feed(UserTranscript("are you open", is_final=True, item_id="u1"))
+        await call.pass_ms(200)
+        call.session.feed(*says("a1", "Yes, we are.", 500))
+        await call.pass_ms(700)
+        metrics = call.bridge.metrics()
+    assert call.types() == [
+        "session_started",
+        "user_speech_start",
+        "user_speech_end",
+        "user_transcript",
+        "agent_thinking",
+        "agent_transcript",
+        "agent_speech_start",
+        "agent_speech_end",
+        "session_ended",
+    ]
+    assert call.one(EventType.AGENT_SPEECH_START).data["latency_ms"] == 300
+    assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 500
+    assert call.one(EventType.SESSION_STARTED).data["passes_through"] is True
+    assert call.carrier.sent() == b"\x55" * 4000
+    assert [(t.role, t.text, t.duration_ms) for t in call.bridge.transcript()] == [
+        ("user", "are you open", 700),
+        ("agent", "Yes, we are.", 500),
+    ]
+    assert (metrics.turn_count, metrics.user_speech_duration_ms, metrics.agent_speech_duration_ms) == (2, 700, 500)
+    assert (metrics.avg_total_latency_ms, metrics.avg_stt_latency_ms, metrics.audio_bytes_received) == (300, 100, 160)
+
+
+async def test_formats_come_from_the_session_and_are_converted() -> None:
+    provider = ScriptedProvider(input_format=GEMINI_INPUT, output_format=GEMINI_OUTPUT)
+    call = Call(provider)
+    async with in_progress(call):
+        assert provider.config is not None
+        assert provider.config.input_format == TWILIO
+        for _ in range(50):
+            await call.bridge.send_audio(b"\xff" * 160)
+        assert 31_000 <= len(call.session.heard) <= 32_000
+        call.session.feed(AudioReceived(bytes(48_000), item_id="a", response_id="r"), ResponseFinished("r"))
+        await call.pass_ms(1200)
+    assert 8000 <= len(call.carrier.sent()) <= 8160
+    assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 1000
+
+
+async def test_audio_of_before_the_session_is_kept_and_the_oldest_goes_first() -> None:
+    call = Call(buffer_size=3)
+    for number in range(5):
+        await call.bridge.send_audio(bytes([number]) * 160)
+    async with in_progress(call):
+        await call.bridge.send_audio(b"\x09" * 160)
+        assert call.session.heard == b"".join(bytes([number]) * 160 for number in (2, 3, 4, 9))
+        assert call.bridge.metrics().audio_bytes_dropped == 320
+
+
+@pytest.mark.parametrize("interrupts_itself", [True, False])
+async def test_the_caller_speaks_over_the_agent(*, interrupts_itself: bool) -> None:
+    capabilities = Capabilities(input_rate=24000, output_rate=24000, truncate=True, interrupts_itself=interrupts_itself)
+    call = Call(ScriptedProvider(capabilities, TWILIO, TWILIO))
+    async with in_progress(call):
+        call.session.feed(*says("a1", "one two three four", 1200)[:-1])
+        await call.pass_ms(800)
+        await call.bridge.send_audio(bytes(160 * 5))
+        call.session.feed(SpeechStarted("u1", 40))
+        await call.pass_ms(0)
+        assert call.carrier.messages[-1] == ("clear",)
+        sent = call.carrier.sent()
+        late = AudioReceived(b"\x55" * 800, item_id="a1", response_id="r1")
+        call.session.feed(late, ResponseFinished("r1", "cancelled"), Interrupted("r1"))
+        await call.pass_ms(500)
+        assert call.carrier.sent() == sent
+        call.session.feed(*says("a2", "Sorry?", 100, "r2"))
+        await call.pass_ms(200)
+    heard_ms = call.one(EventType.INTERRUPTION).data["heard_ms"]
+    assert 780 <= heard_ms <= 820
+    assert call.one(EventType.INTERRUPTION).data["user_speech_duration_ms"] == 60
+    cancelled = [] if interrupts_itself else [("cancel",)]
+    assert call.session.commands == [*cancelled, ("truncate", "a1", heard_ms)]
+    assert [(t.text, t.interrupted) for t in call.bridge.transcript()] == [("one two", True), ("Sorry?", False)]
+    assert call.bridge.metrics().interruption_count == 1
+
+
+async def test_a_provider_that_cannot_truncate_is_not_asked_to() -> None:
+    call = Call(ScriptedProvider(Capabilities(input_rate=16000, output_rate=24000), TWILIO, TWILIO))
+    async with in_progress(call):
+        call.session.feed(*says("a1", "one two three four", 1000), Interrupted("r1"))
+        await call.pass_ms(100)
+    assert call.session.commands == []
+    assert call.one(EventType.INTERRUPTION).data["mode"] == "immediate"
+
+
+async def test_speech_while_the_agent_is_silent_interrupts_nothing() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(*says("a1", "Yes.", 100))
+        await call.pass_ms(300)
+        call.session.feed(SpeechStarted("u1", 0))
+        await call.pass_ms(10)
+        assert ("clear",) not in call.carrier.messages
+    assert "interruption" not in call.types()
+
+
+async def test_an_answer_that_was_dropped_before_its_first_audio_stays_silent() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(ResponseStarted("r1"), SpeechStarted("u1", 0))
+        call.session.feed(AudioReceived(bytes(800), item_id="a1", response_id="r1"))
+        await call.pass_ms(300)
+        assert call.carrier.sent() == b""
+
+
+async def test_the_application_interrupts() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(*says("a1", "one two three four", 1000))
+        await call.pass_ms(500)
+        await call.bridge.interrupt()
+        await call.bridge.interrupt()
+    assert [command[0] for command in call.session.commands] == ["cancel", "truncate", "cancel"]
+    assert call.bridge.metrics().interruption_count == 1
+
+
+async def test_tool_calls_are_answered_and_told() -> None:
+    def get_weather(city: str) -> str:
+        return f"rain in {city}"
+
+    call = Call(tools=[get_weather])
+    async with in_progress(call):
+        assert call.provider.config is not None
+        assert [tool.name for tool in call.provider.config.functions] == ["get_weather"]
+        call.session.feed(
+            ToolCallRequested("c1", "get_weather", '{"city": "London"}'), ToolCallRequested("c2", "get_time", "{}")
+        )
+        while call.bridge.metrics().tool_call_count < 2:
+            await anyio.lowlevel.checkpoint()
+        call.session.feed(*says("a1", "It rains.", 20))
+        await call.pass_ms(100)
+    answers = {command[1]: command[2] for command in call.session.commands}
+    assert answers == {"c1": "rain in London", "c2": '{"error": "Tool get_time not found"}'}
+    told = {e.data["call_id"]: e.data["result"] for e in call.seen if e.type is EventType.TOOL_CALL}
+    assert told == answers
+    assert {tool.name for tool in call.bridge.transcript()[0].tool_calls} == {"get_weather", "get_time"}
+
+
+async def test_text_keys_and_unreadable_messages_pass() -> None:
+    call = Call()
+    with pytest.raises(SessionClosed):
+        await call.bridge.send_text("too early")
+    async with in_progress(call):
+        await call.bridge.send_text("hello")
+        call.bridge.key_pressed("5")
+        call.bridge.carrier_error(ProviderUnavailable("strange"))
+        await call.pass_ms(0)
+    assert call.session.commands == [("text", "hello")]
+    assert call.one(EventType.DTMF).data == {"digit": "5"}
+    assert str(call.one(EventType.ERROR).error) == "strange"
+
+
+async def test_a_provider_that_refuses_ends_the_call_with_an_error() -> None:
+    call = Call(ScriptedProvider(failure=AuthFailed("no such key", "invalid_api_key")))
+    async with in_progress(call):
+        await call.bridge.wait_closed()
+        with pytest.raises(SessionClosed):
+            await call.bridge.send_audio(bytes(160))
+    assert call.types() == ["error", "session_ended"]
+    assert str(call.one(EventType.ERROR).error) == "[invalid_api_key] no such key"
+    assert call.one(EventType.SESSION_ENDED).data == {"reason": "provider_failed"}
+
+
+async def test_a_provider_that_dies_ends_the_call_with_an_error() -> None:
+    call = Call()
+    async with in_progress(call):
+        dead = ProviderUnavailable("gone")
+        call.session.feed(ErrorReported(dead, fatal=True), SessionEnded("connection_lost", dead))
+        await call.bridge.wait_closed()
+        assert call.session.closed
+    assert call.types() == ["session_started", "error", "session_ended"]
+    assert call.one(EventType.SESSION_ENDED).data["reason"] == "connection_lost"
+    assert call.bridge.metrics().error_count == 1
+
+
+async def test_a_lost_line_ends_the_call() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.carrier.lost = True
+        call.session.feed(*says("a1", "Yes.", 100))
+        await call.bridge.wait_closed()
+    assert call.one(EventType.SESSION_ENDED).data["reason"] == "line_lost"
+
+
+async def test_closing_twice_and_reading_late() -> None:
+    call = Call()
+    async with in_progress(call):
+        await call.bridge.close("enough")
+        await call.bridge.close("again")
+    late = [event.type async for event in call.bridge.events()]
+    assert late == [EventType.SESSION_STARTED, EventType.SESSION_ENDED]
+    assert call.seen[-1].to_json()["data"] == {"reason": "enough"}
+    before = call.bridge.metrics().session_duration_ms
+    await call.clock.advance(5)
+    assert call.bridge.metrics().session_duration_ms == before
+
+
+async def test_a_bridge_in_a_task_group_of_the_application() -> None:
+    call = Call()
+    async with anyio.create_task_group() as tasks:
+        await call.bridge.start(tasks)
+        await call.pass_ms(10)
+        with pytest.raises(SessionClosed):
+            await call.bridge.start(tasks)
+        await call.bridge.close()
+    assert call.session.closed
+
+
+async def test_cancelling_the_application_ends_the_call() -> None:
+    call = Call()
+    with anyio.CancelScope() as scope:
+        async with call.bridge:
+            await call.pass_ms(10)
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert call.session.closed
+    assert [event.type async for event in call.bridge.events()][-1] is EventType.SESSION_ENDED

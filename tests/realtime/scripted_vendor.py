@@ -1,0 +1,197 @@
+"""A vendor's server on loopback that follows a script: each test writes down what is sent and what is expected, in order.
+
+What it sends and what it gets are judged by the official SDK's types.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from tests.oracles import strict_client_event, strict_server_event
+from trunkline.errors import ConnectionLost
+from trunkline.realtime.openai import OpenAIRealtimeProvider
+from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
+
+KEY = "of-no-known-shape-0123456789abcdef"  # so that only knowing it can hide it
+
+CREATED: dict[str, Any] = {
+    "type": "realtime",
+    "object": "realtime.session",
+    "id": "sess_1",
+    "model": "gpt-realtime-2.1",
+    "output_modalities": ["audio"],
+    "instructions": "The vendor's own.",
+    "tools": [],
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "tracing": None,
+    "truncation": "auto",
+    "prompt": None,
+    "expires_at": 1785217650,
+    "audio": {
+        "input": {
+            "format": {"type": "audio/pcm", "rate": 24000},
+            "transcription": None,
+            "noise_reduction": None,
+            "turn_detection": {"type": "server_vad", "create_response": True, "interrupt_response": True},
+        },
+        "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy", "speed": 1.0},
+    },
+    "include": None,
+}
+
+
+class Vendor:
+    """One connection, seen from the vendor's side."""
+
+    def __init__(self, connection: WebSocketConnection, request: Request) -> None:
+        self.connection = connection
+        self.request = request
+        self._sent = 0
+
+    async def send(self, kind: str, **body: Any) -> None:
+        self._sent += 1
+        text = json.dumps({"type": kind, "event_id": f"event_{self._sent}", **body})
+        strict_server_event(text)
+        await self.connection.send(text)
+
+    async def expect(self, kind: str) -> dict[str, Any]:
+        """The next message, which must be of this type."""
+        text = await self.connection.receive()
+        strict_client_event(text)
+        event: dict[str, Any] = json.loads(text)
+        assert event["type"] == kind, f"expected {kind}, got {text!r}"
+        return event
+
+    async def expect_nothing(self) -> None:
+        """The client says no more before it closes."""
+        try:
+            text = await self.connection.receive()
+        except ConnectionLost:
+            return
+        raise AssertionError(f"expected nothing, got {text!r}")
+
+    async def open_session(self) -> dict[str, Any]:
+        """The start of every session; gives what the client asked for."""
+        await self.send("session.created", session=CREATED)
+        wanted: dict[str, Any] = (await self.expect("session.update"))["session"]
+        await self.send("session.updated", session=merged(CREATED, wanted))
+        return wanted
+
+    async def response_created(self, response_id: str) -> None:
+        await self.send("response.created", response=response(response_id, "in_progress"))
+
+    async def response_done(self, response_id: str, status: str = "completed", **more: Any) -> None:
+        await self.send("response.done", response=response(response_id, status, **more))
+        await self.send("rate_limits.updated", rate_limits=[])
+
+    async def audio(self, response_id: str, item_id: str, audio: bytes) -> None:
+        delta = b64encode(audio).decode()
+        await self.send("response.output_audio.delta", **ids(response_id, item_id), delta=delta)
+
+    async def function_call(self, response_id: str, call_id: str, name: str, arguments: str) -> dict[str, Any]:
+        """All events of one call; gives its item, for `response.done`."""
+        item = {
+            "id": f"item_{call_id}",
+            "type": "function_call",
+            "name": name,
+            "call_id": call_id,
+            "arguments": arguments,
+        }
+        started = {**item, "status": "in_progress", "arguments": ""}
+        where = {"response_id": response_id, "item_id": item["id"], "output_index": 0, "call_id": call_id}
+        await self.send("response.output_item.added", response_id=response_id, output_index=0, item=started)
+        await self.send("conversation.item.added", item=started)
+        for piece in (arguments[:3], arguments[3:]):
+            await self.send("response.function_call_arguments.delta", **where, delta=piece, obfuscation="xY3")
+        await self.send("response.function_call_arguments.done", **where, name=name, arguments=arguments)
+        item["status"] = "completed"
+        await self.send("conversation.item.done", item=item)
+        await self.send("response.output_item.done", response_id=response_id, output_index=0, item=item)
+        return item
+
+    async def error(self, code: str | None, message: str = "no", **more: Any) -> None:
+        kind = "invalid_request_error"
+        await self.send("error", error={"type": kind, "code": code, "message": message, "param": None, **more})
+
+    async def die(self) -> None:
+        """Drop the connection without a close frame."""
+        await anyio.aclose_forcefully(self.connection._stream)
+
+
+Script = Callable[[Vendor], Awaitable[None]]
+
+
+@asynccontextmanager
+async def scripted(script: Script, **options: Any) -> AsyncIterator[OpenAIRealtimeProvider]:
+    """A provider of sessions with a vendor that follows `script`; what goes wrong there fails the test."""
+    failures: list[BaseException] = []
+    finished = anyio.Event()
+
+    async def answer(request: Request) -> Upgrade:
+        async def follow(connection: WebSocketConnection) -> None:
+            try:
+                await script(Vendor(connection, request))
+            except Exception as error:  # noqa: BLE001 - raised where the test sees it
+                failures.append(error)
+            finally:
+                finished.set()
+
+        return Upgrade(follow, max_size=16 * 2**20)
+
+    async with Server([Route("GET", "/v1/realtime", answer)]) as server:
+        try:
+            with anyio.fail_after(10):
+                yield OpenAIRealtimeProvider(api_key=KEY, base_url=f"{server.url}/v1", **options)
+        except Exception as error:
+            if failures:
+                raise failures[0] from error
+            raise
+        with anyio.fail_after(5):
+            await finished.wait()
+    if failures:
+        raise failures[0]
+
+
+@asynccontextmanager
+async def refusing(response: Response, **options: Any) -> AsyncIterator[OpenAIRealtimeProvider]:
+    """A provider whose vendor answers the upgrade with an HTTP response."""
+
+    async def refuse(request: Request) -> Response:
+        return response
+
+    async with Server([Route("GET", "/v1/realtime", refuse)]) as server:
+        yield OpenAIRealtimeProvider(api_key=KEY, base_url=f"{server.url}/v1", **options)
+
+
+def ids(response_id: str, item_id: str) -> dict[str, Any]:
+    return {"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0}
+
+
+def response(response_id: str, status: str, **more: Any) -> dict[str, Any]:
+    usage = None if status == "in_progress" else {"total_tokens": 5, "input_tokens": 2, "output_tokens": 3}
+    return {
+        "object": "realtime.response",
+        "id": response_id,
+        "status": status,
+        "status_details": None,
+        "output": [],
+        "conversation_id": "conv_1",
+        "output_modalities": ["audio"],
+        "max_output_tokens": "inf",
+        "usage": usage,
+        "metadata": None,
+        **more,
+    }
+
+
+def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = {**base, **more}
+    for name in base.keys() & more.keys():
+        if name != "format" and isinstance(base[name], dict) and isinstance(more[name], dict):
+            both[name] = merged(base[name], more[name])
+    return both

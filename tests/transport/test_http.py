@@ -1,0 +1,153 @@
+"""The HTTP client: what it sends, and one typed error for each way to fail."""
+
+import logging
+import math
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+
+from trunkline.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    InvalidConfig,
+    MessageTooLarge,
+    RemoteProtocolError,
+    TransportError,
+)
+from trunkline.transport import HttpClient, Request, Response, Route, Server
+
+pytestmark = pytest.mark.anyio
+RudeServer = Callable[[Callable[[SocketStream], Awaitable[None]]], AbstractAsyncContextManager[str]]
+seen: list[Request] = []
+
+
+async def remember(request: Request) -> Response:
+    seen.append(request)
+    return Response(201, '{"ok": true}', media_type="application/json", headers=[("X-A", "1"), ("X-A", "2")])
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    seen.clear()
+    async with Server([Route("POST", "/v1/{name}", remember), Route("GET", "/v1/{name}", remember)]) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "kind"),
+    [
+        (
+            {"form": [("b", "1 &"), ("a", "é"), ("b", "2")]},
+            b"b=1+%26&a=%C3%A9&b=2",
+            "application/x-www-form-urlencoded",
+        ),
+        ({"json": {"a": [1, "é"]}}, '{"a":[1,"é"]}'.encode(), "application/json"),
+        ({"content": b"\x00raw"}, b"\x00raw", None),
+        ({}, b"", None),
+    ],
+)
+async def test_a_request_arrives_as_it_was_asked_for(
+    server: Server, what: dict[str, Any], body: bytes, kind: str | None
+) -> None:
+    async with HttpClient(base_url=f"{server.url}/v1") as http:
+        response = await http.request("POST", "calls?x=%20", headers=[("X-Key", "k")], **what)
+    assert (response.status, response.json(), response.text) == (201, {"ok": True}, '{"ok": true}')
+    assert response.headers.get_all("x-a") == ["1", "2"]
+    request = seen[0]
+    assert (request.target, request.body, request.headers.get("Content-Type")) == ("/v1/calls?x=%20", body, kind)
+    assert request.headers.get("x-key") == "k"
+
+
+async def test_connections_are_kept_and_given_back(server: Server) -> None:
+    http = HttpClient()
+    async with http:
+        for _ in range(3):
+            await http.request("GET", f"{server.url}/v1/a")
+        assert server.connections == 1
+    await http.aclose()
+    assert len({request.client for request in seen}) == 1
+    with pytest.raises(InvalidConfig, match="async with"):
+        await http.request("GET", f"{server.url}/v1/a")
+
+
+def saying(answer: bytes, *, hang_up: bool = True) -> Callable[[SocketStream], Awaitable[None]]:
+    async def behave(stream: SocketStream) -> None:
+        await stream.receive()
+        await stream.send(answer)
+        if not hang_up:
+            await anyio.sleep(math.inf)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("answer", "hang_up", "error"),
+    [
+        (b"", True, ConnectionLost),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", True, ConnectionLost),
+        (b"not HTTP at all\r\n\r\n", True, ConnectionLost),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", False, DeadlineExceeded),
+        (b"", False, DeadlineExceeded),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, False, MessageTooLarge),
+    ],
+)
+async def test_every_failure_is_a_transport_error_without_secrets(
+    rude_server: RudeServer, caplog: pytest.LogCaptureFixture, answer: bytes, hang_up: bool, error: type[TransportError]
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with rude_server(saying(answer, hang_up=hang_up)) as url, HttpClient(timeout=0.3, max_body=1000) as http:
+        with pytest.raises(error) as caught:
+            await http.request("GET", url.replace("ws", "http"), headers=[("Authorization", "SECRET")])
+    assert "SECRET" not in str(caught.value) + caplog.text
+
+
+async def test_a_host_that_cannot_be_reached() -> None:
+    async with HttpClient() as http:
+        for url in ("http://nobody.invalid/?SECRET", "http://127.0.0.1:1/?SECRET"):
+            with pytest.raises(ConnectionLost) as caught:
+                await http.request("GET", url)
+            assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/SECRET", "/SECRET", "http://host:port/SECRET", "http:///SECRET"])
+async def test_an_address_that_cannot_be_used_is_refused_without_showing_it(url: str) -> None:
+    async with HttpClient() as http:
+        with pytest.raises(InvalidConfig) as caught:
+            await http.request("GET", url)
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_tls_is_checked(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    async with Server([Route("GET", "/", remember)], tls=server_tls) as server:
+        async with HttpClient(tls=client_tls) as http:
+            assert (await http.request("GET", server.url)).status == 201
+        async with HttpClient() as http:
+            with pytest.raises(ConnectionLost, match="certificate"):
+                await http.request("GET", server.url)
+
+
+async def test_a_cancelled_request_gives_its_socket_back(
+    rude_server: RudeServer, open_files: Callable[[], int]
+) -> None:
+    async with HttpClient() as http:
+        before = open_files()
+        async with rude_server(saying(b"", hang_up=False)) as url:
+            with anyio.move_on_after(0.05) as scope:
+                await http.request("GET", url.replace("ws", "http"))
+            assert scope.cancelled_caught
+        await anyio.wait_all_tasks_blocked()
+        assert open_files() == before
+
+
+async def test_a_body_that_is_not_json_is_the_servers_fault(rude_server: RudeServer) -> None:
+    answer = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\noops")
+    async with rude_server(answer) as url, HttpClient() as http:
+        response = await http.request("GET", url.replace("ws", "http"))
+    with pytest.raises(RemoteProtocolError):
+        response.json()
+    assert "oops" not in repr(response)

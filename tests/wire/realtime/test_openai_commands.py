@@ -1,0 +1,161 @@
+"""What is sent to OpenAI Realtime: exact shapes, judged by the official SDK's types."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.oracles import strict_client_event
+from trunkline.errors import InvalidConfig
+from trunkline.tools.definition import ToolDefinition
+from trunkline.wire.realtime import openai_commands as command
+from trunkline.wire.realtime.openai_session import PCMA, PCMU, SemanticVad, ServerVad, session_object
+
+COMMANDS: list[tuple[str, dict[str, Any]]] = [
+    (command.append_audio(b"\x00\x01\x02"), {"type": "input_audio_buffer.append", "audio": "AAEC"}),
+    (command.commit_audio(), {"type": "input_audio_buffer.commit"}),
+    (command.clear_audio(), {"type": "input_audio_buffer.clear"}),
+    (
+        command.create_item(command.message_item("user", "hé\n\U0001f600")),
+        {
+            "type": "conversation.item.create",
+            "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hé\n\U0001f600"}]},
+        },
+    ),
+    (
+        command.create_item(command.message_item("assistant", "yes"), previous_item_id="root"),
+        {
+            "type": "conversation.item.create",
+            "previous_item_id": "root",
+            "item": {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes"}]},
+        },
+    ),
+    (
+        command.create_item(command.function_output_item("call_1", '{"a":1}')),
+        {
+            "type": "conversation.item.create",
+            "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"a":1}'},
+        },
+    ),
+    (command.retrieve_item("item_1"), {"type": "conversation.item.retrieve", "item_id": "item_1"}),
+    (command.delete_item("item_1"), {"type": "conversation.item.delete", "item_id": "item_1"}),
+    (
+        command.truncate_item("item_1", audio_end_ms=1500),
+        {"type": "conversation.item.truncate", "item_id": "item_1", "content_index": 0, "audio_end_ms": 1500},
+    ),
+    (command.create_response(), {"type": "response.create"}),
+    (
+        command.create_response({"instructions": "Greet the caller."}, event_id="c-1"),
+        {"type": "response.create", "event_id": "c-1", "response": {"instructions": "Greet the caller."}},
+    ),
+    (command.cancel_response(), {"type": "response.cancel"}),
+    (command.cancel_response("resp_1"), {"type": "response.cancel", "response_id": "resp_1"}),
+    (command.clear_output_audio(), {"type": "output_audio_buffer.clear"}),
+    (
+        command.update_session({"type": "realtime", "instructions": ""}),
+        {"type": "session.update", "session": {"type": "realtime", "instructions": ""}},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"), COMMANDS, ids=[f"{n}-{shape['type']}" for n, (_, shape) in enumerate(COMMANDS)]
+)
+def test_each_command_has_the_vendors_shape(text: str, shape: dict[str, Any]) -> None:
+    assert json.loads(text) == shape
+    strict_client_event(text)
+
+
+@pytest.mark.parametrize("audio", [b"", b"\xff" * 160, bytes(range(256)) * 10, memoryview(b"abcd")])
+def test_appended_audio_is_what_was_given(audio: bytes) -> None:
+    assert base64.b64decode(json.loads(command.append_audio(audio))["audio"]) == bytes(audio)
+
+
+def test_a_full_session_is_what_the_sdk_knows() -> None:
+    weather = ToolDefinition(
+        "get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}
+    )
+    session = session_object(
+        voice="marin",
+        input_format=PCMU,
+        output_format=PCMA,
+        instructions="Be brief.",
+        turn_detection=ServerVad(idle_timeout_ms=6000),
+        transcription_model="gpt-realtime-whisper",
+        tools=[weather, ToolDefinition("hang_up")],
+        max_output_tokens=512,
+    )
+    strict_client_event(command.update_session(session))
+    assert session == {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "instructions": "Be brief.",
+        "max_output_tokens": 512,
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcmu"},
+                "transcription": {"model": "gpt-realtime-whisper"},
+                "turn_detection": {
+                    "type": "server_vad",
+                    "threshold": 0.5,
+                    "prefix_padding_ms": 300,
+                    "silence_duration_ms": 500,
+                    "create_response": True,
+                    "interrupt_response": True,
+                    "idle_timeout_ms": 6000,
+                },
+            },
+            "output": {"format": {"type": "audio/pcma"}, "voice": "marin"},
+        },
+        "tools": [
+            {
+                "type": "function",
+                "name": "get_weather",
+                "description": "The weather.",
+                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+            },
+            {
+                "type": "function",
+                "name": "hang_up",
+                "description": "",
+                "parameters": {"type": "object", "properties": {}},
+            },
+        ],
+    }
+
+
+def test_what_is_off_is_said_to_be_off() -> None:
+    session = session_object(voice="alloy")
+    strict_client_event(command.update_session(session))
+    assert session["audio"]["input"]["turn_detection"] is None
+    assert session["audio"]["input"]["transcription"] is None
+    assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
+    assert not {"instructions", "tools", "max_output_tokens"} & session.keys()
+
+
+def test_semantic_turn_detection_is_what_the_sdk_knows() -> None:
+    session = session_object(voice="alloy", turn_detection=SemanticVad(eagerness="low", interrupt_response=False))
+    strict_client_event(command.update_session(session))
+    assert session["audio"]["input"]["turn_detection"]["eagerness"] == "low"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("threshold", 1.1),
+        ("threshold", -0.1),
+        ("prefix_padding_ms", -1),
+        ("silence_duration_ms", -1),
+        ("idle_timeout_ms", 4999),
+        ("idle_timeout_ms", 30001),
+    ],
+)
+def test_turn_detection_out_of_range_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(InvalidConfig, match=field):
+        ServerVad(**{field: value})
+
+
+def test_an_unknown_eagerness_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="eagerness"):
+        SemanticVad(eagerness="keen")  # type: ignore[arg-type]
