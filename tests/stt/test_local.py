@@ -85,6 +85,14 @@ async def test_silence_and_noise_say_nothing(recognizer: LocalRecognizer) -> Non
         assert await recognizer.transcribe(pcm) is None
 
 
+@pytest.mark.parametrize("silence_ms", [0, 300, 3000])
+async def test_silence_around_a_sentence_does_not_matter(recognizer: LocalRecognizer, silence_ms: int) -> None:
+    silence = bytes(32 * silence_ms)
+    for city in ("Boston", "Athens"):
+        pcm = silence + await on_the_phone(f"tell me the weather in {city}") + silence
+        assert await recognizer.transcribe(pcm) == f"tell me the weather in {city.lower()}"
+
+
 async def test_the_same_audio_gives_the_same_words_whatever_came_before(recognizer: LocalRecognizer) -> None:
     tokyo, hours = await on_the_phone("what is the weather in Tokyo"), await on_the_phone("what are your opening hours")
     for pcm, words in ((tokyo, "what is the weather in tokyo"), (hours, "what are your opening hours")) * 2:
