@@ -128,11 +128,12 @@ def _pronunciations(dictionary: Path, words: Collection[str]) -> str:
 def _speech(samples: "array[int]") -> "array[int]":
     """The audio from its first sound to its last, and 50 ms around it; empty if there is none.
 
-    With the same short silence around every utterance the decoder neither misses its first sound nor takes silence for the line's character.
+    With the same short silence around every utterance the decoder neither misses its first sound nor takes silence for the character
+    of the line.
     """
     windows = [samples[start : start + _WINDOW_SAMPLES] for start in range(0, len(samples), _WINDOW_SAMPLES)]
     peaks = [max(max(window), -min(window)) for window in windows]
-    threshold = max(_SILENCE, max(peaks) / _QUIET)
+    threshold = max(_SILENCE, *(peak / _QUIET for peak in peaks))
     loud = [number for number, peak in enumerate(peaks) if peak > threshold]
     if not loud:
         return array("h")
