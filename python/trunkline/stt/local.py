@@ -132,7 +132,7 @@ def _speech(samples: "array[int]") -> "array[int]":
     of the line.
     """
     windows = [samples[start : start + _WINDOW_SAMPLES] for start in range(0, len(samples), _WINDOW_SAMPLES)]
-    peaks = [max(max(window), -min(window)) for window in windows]
+    peaks = [max(map(abs, window)) for window in windows]
     threshold = max(_SILENCE, *(peak / _QUIET for peak in peaks))
     loud = [number for number, peak in enumerate(peaks) if peak > threshold]
     if not loud:
