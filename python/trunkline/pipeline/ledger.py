@@ -3,10 +3,10 @@
 Pure: time is an argument, in seconds. Positions are bytes on the line since the last clear, which begins a new generation; a mark carries
 both in its name, so that one which returns after a clear is known to be stale.
 
-A carrier plays what it is sent in real time and in order: that is the *schedule*. Playback may lag behind it: audio travels, and the carrier
-may buffer some before it begins. A returned mark tells the lag, if it is known how long marks take to come back; that is measured by a mark
-sent while nothing is queued, which returns at once, and by those that a clear sets free. Between marks the heard position is the schedule's,
-as long ago as the lag, and never before what a mark confirmed.
+A carrier plays what it is sent in real time and in order: that is the *schedule*. Playback may lag behind it, since audio travels and the
+carrier may buffer some before it begins. A returned mark tells the lag, if it is known how long marks take to come back. That is measured
+by a mark sent while nothing is queued, which returns at once, and by those that a clear sets free. Between marks the heard position is the
+schedule's, as long ago as the lag, and never before what a mark confirmed.
 """
 
 from bisect import bisect_right
@@ -15,11 +15,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An item that was stopped: how much of it the caller heard, of how much there was, in milliseconds, rounded down."""
+    """An item that was stopped: how much of it the caller heard, of how much there was, in milliseconds, rounded down.
+
+    `complete` tells that the caller had heard all of it, and there was no more to come.
+    """
 
     item_id: str
     heard_ms: int
     generated_ms: int
+    complete: bool = False
 
 
 @dataclass(slots=True)
@@ -86,7 +90,7 @@ class PlayoutLedger:
     def send(self, item_id: str, size: int, now: float) -> None:
         """`size` bytes of an item, or of padding where the id is empty, go to the carrier."""
         last = self._stretches[-1] if self._stretches else None
-        if now > self._ends:  # the carrier has run dry, so these begin when they arrive
+        if now > self._ends + self._lag:  # the carrier has run dry, so these begin when they arrive
             self._ends = now
             last = None
         if last is not None and last.item_id == item_id:
@@ -129,8 +133,9 @@ class PlayoutLedger:
         """Everything not heard yet is dropped, here and at the carrier; the items that this cut short, in order."""
         cuts = []
         for item_id, item in self._unheard.items():
-            item.heard_for_good = self._heard_of(item_id, now)
-            cuts.append(Cut(item_id, self._ms(item.heard_for_good), self._ms(item.generated)))
+            item.heard_for_good = heard = self._heard_of(item_id, now)
+            complete = item.finished and heard >= item.generated
+            cuts.append(Cut(item_id, self._ms(heard), self._ms(item.generated), complete))
         self._unheard.clear()
         self._stretches.clear()
         self._begins.clear()

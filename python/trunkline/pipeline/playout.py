@@ -1,7 +1,7 @@
 """The only writer to the phone: whole carrier frames, a bounded lead, marks, and one place where an interruption empties it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
@@ -32,10 +32,14 @@ class Playout:
         clock: What the pace is measured by.
         on_started: Called with an item's id when its first frame is sent.
         on_heard: Called with an item's id when the caller has heard the last of it.
-        on_stop: Called when the caller has heard what `stop_after` named.
+        on_stop: Awaited when the caller has heard what `stop_after` named.
         on_mark: Called when the carrier confirms audio of this generation.
+        on_sent: Called with the number of bytes of each message to the carrier.
         lead_ms: How far to send ahead; the port's own limit if None.
         max_queued_ms: What is generated beyond this is dropped, and counted in `dropped_bytes`.
+
+    `sent_bytes` counts what went to the carrier, and `latest_ms` is how much too late the task woke up at worst: a stall of the program,
+    which the caller does not hear as long as it is shorter than half of the lead.
     """
 
     def __init__(
@@ -45,8 +49,9 @@ class Playout:
         clock: Clock = SYSTEM_CLOCK,
         on_started: Callable[[str], None],
         on_heard: Callable[[str], None],
-        on_stop: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], Awaitable[None]] | None = None,
         on_mark: Callable[[], None] = lambda: None,
+        on_sent: Callable[[int], None] = lambda _: None,
         lead_ms: int | None = None,
         max_queued_ms: int = 600_000,
     ) -> None:
@@ -57,6 +62,7 @@ class Playout:
         self._on_heard = on_heard
         self._on_stop = on_stop
         self._on_mark = on_mark
+        self._on_sent = on_sent
         self._lead_ms = traits.max_lead_ms if lead_ms is None else lead_ms
         self._bytes_per_ms = traits.format.frame_bytes(1)
         self._frame = traits.format.frame_bytes(traits.frame_ms)
@@ -73,6 +79,7 @@ class Playout:
         self._wake = anyio.Event()
         self.sent_bytes = 0
         self.dropped_bytes = 0
+        self.latest_ms = 0
 
     # ── the provider's side ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +151,7 @@ class Playout:
         self._wake.set()
 
     def stop_after(self, item_id: str, duration_ms: int) -> None:
-        """Call `on_stop` once the caller has heard so much of an item."""
+        """Await `on_stop` once the caller has heard so much of an item."""
         self._stop_after = (item_id, duration_ms)
         self._wake.set()
 
@@ -187,16 +194,18 @@ class Playout:
             for item_id in self._ledger.settle(now):
                 self._on_heard(item_id)
             stop_at = self._stop_moment(now)
-            if stop_at is not None and stop_at <= now:
+            if stop_at is not None and stop_at <= now and self._on_stop is not None:
                 self._stop_after = None
-                self._on_stop()
+                await self._on_stop()
                 continue
             moments = [moment for moment in (self._next_moment(now), stop_at) if moment is not None]
             if not moments:
                 await self._wake.wait()
-            else:
-                with self._clock.move_on_after(max(0.0, min(moments) - now)):
-                    await self._wake.wait()
+                continue
+            with self._clock.move_on_after(max(0.0, min(moments) - now)) as wait:
+                await self._wake.wait()
+            if wait.cancelled_caught:
+                self.latest_ms = max(self.latest_ms, round((self._clock.now() - min(moments)) * 1000))
 
     async def _fill(self) -> None:
         now = self._clock.now()
@@ -208,6 +217,7 @@ class Playout:
         if not payload:
             return
         self.sent_bytes += len(payload)
+        self._on_sent(len(payload))
         mark = self._ledger.mark(now)
         await self._port.send_media(payload)
         if self._traits.returns_marks:

@@ -1,6 +1,6 @@
 """Where the milliseconds of a reply went: one receipt for each turn of the agent that answers the caller."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from trunkline.clock import Clock
 
@@ -76,15 +76,8 @@ class ReceiptBook:
         """The carrier confirmed audio."""
         waiting = self._waiting_for_mark
         if waiting is not None:
-            self._receipts.append(
-                LatencyReceipt(
-                    item_id=waiting.item_id,
-                    provider_ms=waiting.provider_ms,
-                    playout_ms=waiting.playout_ms,
-                    mark_ms=round((self._clock.now() - self._mark_from) * 1000),
-                    converter_ms=waiting.converter_ms,
-                )
-            )
+            mark_ms = round((self._clock.now() - self._mark_from) * 1000)
+            self._receipts.append(replace(waiting, mark_ms=mark_ms))
             self._waiting_for_mark = None
 
     def _file(self) -> None:

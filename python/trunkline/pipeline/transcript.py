@@ -1,9 +1,14 @@
 """The conversation as it was heard: turns in the order they began, the agent's cut where the caller stopped listening."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
+from typing import Final
 
 from trunkline.conversation import Role, ToolCall, Turn
+
+_SENTENCE_END: Final = re.compile("[.!?\u2026]+[\"')\\]\u201d\u2019]*(?=\\s|$)|[\u3002\uff01\uff1f]")
 
 
 @dataclass(slots=True)
@@ -70,6 +75,15 @@ class Transcript:
         entry.interrupted = True
         return entry.text
 
+    def sentence_end(self, item_id: str, heard_ms: int) -> int | None:
+        """Where in the item's audio the sentence ends that is being heard, in milliseconds; None if nothing is known of it."""
+        entry = self._entries.get(item_id)
+        if entry is None or not entry.aligned or not entry.text:
+            return None
+        heard = _characters_at(entry.aligned, heard_ms)
+        end = next((found.end() for found in _SENTENCE_END.finditer(entry.text) if found.end() > heard), None)
+        return entry.aligned[-1][1] if end is None else _milliseconds_at(entry.aligned, end)
+
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far; items without words or tool calls are left out."""
         told = [
@@ -96,6 +110,17 @@ def _characters_at(aligned: list[tuple[int, int]], heard_ms: int) -> int:
             return before[0] + int((characters - before[0]) * share)
         before = (characters, audio_ms)
     return before[0]
+
+
+def _milliseconds_at(aligned: list[tuple[int, int]], position: int) -> int:
+    """The inverse of `_characters_at`, rounded up."""
+    before = (0, 0)
+    for characters, audio_ms in aligned:
+        if position <= characters:
+            share = (position - before[0]) / (characters - before[0]) if characters > before[0] else 1.0
+            return before[1] + ceil((audio_ms - before[1]) * share)
+        before = (characters, audio_ms)
+    return before[1]
 
 
 def _whole_words(text: str, characters: int) -> str:
