@@ -3,13 +3,13 @@
 Pure: time is an argument, in seconds. Positions are bytes on the line since the last clear, which begins a new generation; a mark carries
 both in its name, so that one which returns after a clear is known to be stale.
 
-A carrier plays what it is sent in real time and in order: that is the *schedule*. Playback may lag behind it, since audio travels and the
-carrier may buffer some before it begins. A returned mark tells the lag, if it is known how long marks take to come back. That is measured
-by a mark sent while nothing is queued, which returns at once, and by those that a clear sets free. Between marks the heard position is the
-schedule's, as long ago as the lag, and never before what a mark confirmed.
+A carrier plays what it is sent in real time and in order. What reaches it while it is still playing follows without a gap; what reaches it
+when it has run dry begins after a lag, since it may buffer some before it begins. A returned mark tells that lag, if it is known how long
+marks take to come back, and that is measured by a mark sent while nothing is queued, which returns at once, and by those that a clear sets
+free. Between marks the clock tells how far playback has come; it has always come as far as a mark confirmed.
 """
 
-from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -28,12 +28,12 @@ class Cut:
 
 @dataclass(slots=True)
 class _Stretch:
-    """Bytes of one item, or padding, that play without a gap: from `start` to `end`, beginning at the moment `begins`."""
+    """Bytes of one item, or padding, from `start` to `end`, sent at a moment and while what was sent before was being played."""
 
     item_id: str
     start: int
     end: int
-    begins: float
+    sent_at: float
 
 
 @dataclass(slots=True)
@@ -65,14 +65,13 @@ class PlayoutLedger:
         self._items: dict[str, _Item] = {}
         self._unheard: dict[str, _Item] = {}
         self._stretches: list[_Stretch] = []
-        self._begins: list[float] = []
         self._sent = 0
         self._ends = 0.0
         self._confirmed = 0
         self._lag = 0.0
         self._cleared_at = 0.0
         self._free_at_clear: set[str] = set()
-        self._pending: dict[str, float] = {}
+        self._pending: dict[str, tuple[int, float]] = {}
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,24 +88,20 @@ class PlayoutLedger:
 
     def send(self, item_id: str, size: int, now: float) -> None:
         """`size` bytes of an item, or of padding where the id is empty, go to the carrier."""
-        last = self._stretches[-1] if self._stretches else None
-        if now > self._ends + self._lag:  # the carrier has run dry, so these begin when they arrive
-            self._ends = now
-            last = None
+        last = self._stretches[-1] if self._stretches and now <= self._ends else None
         if last is not None and last.item_id == item_id:
             last.end += size
         else:
-            self._stretches.append(_Stretch(item_id, self._sent, self._sent + size, self._ends))
-            self._begins.append(self._ends)
+            self._stretches.append(_Stretch(item_id, self._sent, self._sent + size, now))
         self._sent += size
-        self._ends += self._seconds(size)
+        self._ends = max(self._ends, now) + self._seconds(size)
         if item_id:
             self._items[item_id].sent += size
 
     def mark(self, now: float) -> str:
         """The name of a mark behind everything sent so far, which is being sent now."""
         name = f"{self.generation}:{self._sent}"
-        self._pending[name] = max(now, self._ends)
+        self._pending[name] = (self._sent, now)
         return name
 
     def confirm(self, name: str, now: float) -> bool:
@@ -115,18 +110,20 @@ class PlayoutLedger:
             self._free_at_clear.discard(name)
             self._measure(now - self._cleared_at)
             return False
-        expected = self._pending.pop(name, None)
-        if expected is None:
+        if name not in self._pending:
             return False
-        for earlier in [other for other, moment in self._pending.items() if moment < expected]:
+        position, sent_at = self._pending.pop(name)
+        for earlier in [other for other, (before, _) in self._pending.items() if before < position]:
             del self._pending[earlier]  # lost, or overtaken
-        position = int(name.partition(":")[2])
         if position == 0:
-            self._measure(now - expected)
+            self._measure(now - sent_at)
             return False
         self._confirmed = max(self._confirmed, position)
-        late = now - expected
-        self._lag = late if late < 0 else max(0.0, late - self.return_delay)
+        for stretch, _, dry_since in self._played():
+            if stretch.start < position <= stretch.end:
+                expected = dry_since.sent_at + self._seconds(position - dry_since.start)
+                late = now - expected
+                self._lag = late if late < 0 else max(0.0, late - self.return_delay)
         return True
 
     def clear(self, now: float) -> list[Cut]:
@@ -136,10 +133,10 @@ class PlayoutLedger:
             item.heard_for_good = heard = self._heard_of(item_id, now)
             complete = item.finished and heard >= item.generated
             cuts.append(Cut(item_id, self._ms(heard), self._ms(item.generated), complete))
+        played = self._position(now)
+        self._free_at_clear = {name for name, (position, _) in self._pending.items() if position > played}
         self._unheard.clear()
         self._stretches.clear()
-        self._begins.clear()
-        self._free_at_clear = {name for name, moment in self._pending.items() if moment + self._lag > now}
         self._pending.clear()
         self.generation += 1
         self._sent = self._confirmed = 0
@@ -167,7 +164,6 @@ class PlayoutLedger:
             item.heard_for_good = item.generated
         if not self._unheard:
             self._stretches.clear()
-            self._begins.clear()
         return heard
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +174,7 @@ class PlayoutLedger:
         return bool(self._unheard)
 
     def lead_ms(self, now: float) -> float:
-        """How much of what was sent has not been played yet, by the schedule."""
+        """How much of what was sent has not been played yet, if the carrier plays without a lag."""
         return max(0.0, self._ends - now) * 1000
 
     def heard_ms(self, item_id: str, now: float) -> int:
@@ -216,11 +212,11 @@ class PlayoutLedger:
         """When the caller will have heard so much of an item, by what is known now; None while that much was not sent."""
         item = self._items.get(item_id)
         wanted = duration_ms * self._bytes_per_ms - (item.heard_before if item else 0)
-        for stretch in self._stretches:
+        for stretch, begins, _ in self._played():
             if stretch.item_id == item_id:
                 size = stretch.end - stretch.start
                 if wanted <= size:
-                    return stretch.begins + self._seconds(max(0, wanted)) + self._lag
+                    return begins + self._seconds(max(0, wanted))
                 wanted -= size
         return None
 
@@ -234,15 +230,27 @@ class PlayoutLedger:
 
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _played(self) -> Iterator[tuple[_Stretch, float, _Stretch]]:
+        """Each stretch, when it begins to be played, and the one that the carrier began with after it had run dry."""
+        dry_since = None
+        ends = 0.0
+        for stretch in self._stretches:
+            if dry_since is None or stretch.sent_at > ends:
+                dry_since = stretch
+                ends = stretch.sent_at + self._lag
+            begins = ends
+            ends += self._seconds(stretch.end - stretch.start)
+            yield stretch, begins, dry_since
+
     def _position(self, now: float) -> int:
         """How much of the line has been heard by now."""
-        moment = now - self._lag + 1e-9  # floats fall short of whole bytes
-        index = bisect_right(self._begins, moment) - 1
-        if index < 0:
-            return self._confirmed
-        stretch = self._stretches[index]
-        played = int((moment - stretch.begins) * 1000 * self._bytes_per_ms)
-        return max(self._confirmed, min(stretch.end, stretch.start + played))
+        position = self._confirmed
+        for stretch, begins, _ in self._played():
+            if begins > now:
+                break
+            played = int((now - begins + 1e-9) * 1000 * self._bytes_per_ms)  # floats fall short of whole bytes
+            position = max(position, min(stretch.end, stretch.start + played))
+        return position
 
     def _heard_of(self, item_id: str, now: float) -> int:
         position = self._position(now)
@@ -257,11 +265,11 @@ class PlayoutLedger:
 
     def _over_at(self, position: int) -> float:
         grace = self._mark_grace if self._returns_marks else 0.0
-        index = max(0, bisect_right([stretch.start for stretch in self._stretches], position - 1) - 1)
-        if not self._stretches:
-            return 0.0
-        stretch = self._stretches[index]
-        return stretch.begins + self._seconds(position - stretch.start) + self._lag + grace
+        over = 0.0
+        for stretch, begins, _ in self._played():
+            if stretch.start < position:
+                over = begins + self._seconds(min(position, stretch.end) - stretch.start) + grace
+        return over
 
     def _measure(self, delay: float) -> None:
         self.return_delay = min(self.return_delay, delay) if self._measured else delay
