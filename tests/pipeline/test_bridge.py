@@ -40,6 +40,7 @@ class Call:
             BridgeConfig(provider=self.provider, **options), port=self.carrier, clock=self.clock
         )
         self.seen: list[Event] = []
+        self.holds = False
 
     @property
     def session(self) -> ScriptedSession:
