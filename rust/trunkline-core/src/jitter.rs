@@ -136,7 +136,7 @@ impl JitterBuffer {
             numbering: None,
             suspect: None,
             jitter: Jitter::new(f64::from(max_ms)),
-            concealer: Concealer::new(format, frame_bytes)?,
+            concealer: Concealer::new(format, frame_bytes),
             stage: Stage::Priming { since_ms: None },
             least: usize::MAX,
             window: WINDOW,
