@@ -20,8 +20,8 @@ def chunk_audio(audio: AudioData, audio_format: AudioFormat = OPENAI, *, chunk_m
         InvalidConfig: A chunk would not hold one sample.
         InvalidAudioData: `audio` is an array whose items are not those of the format.
     """
-    size = chunk_bytes(audio_format, chunk_ms)
     content = convert(audio, audio_format, audio_format)
+    size = chunk_bytes(audio_format, chunk_ms)
     return [content[start : start + size] for start in range(0, len(content), size)]
 
 
