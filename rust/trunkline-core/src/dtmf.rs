@@ -32,7 +32,8 @@ const KEYS: [[char; 4]; 4] = [
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSetting`] if there is no such key, a duration is not from zero to an hour, or the level above −6.02.
+/// [`Error::InvalidSetting`] if there is no such key, a duration (or that of all together) is not from zero to an hour, or the level above
+/// −6.02.
 pub fn dtmf(
     keys: &str,
     format: AudioFormat,
@@ -42,6 +43,11 @@ pub fn dtmf(
 ) -> Result<Vec<u8>, Error> {
     let on = samples("tone_ms", tone_ms, format)?;
     let off = samples("gap_ms", gap_ms, format)?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "too many keys are too many, give or take one"
+    )]
+    samples("digits", (tone_ms + gap_ms) * keys.len() as f64, format)?;
     let gap = silence(off, format)?;
     let mut audio = Vec::new();
     for key in keys.chars() {
@@ -633,6 +639,7 @@ mod tests {
         );
         for (keys, tone_ms, level, wrong) in [
             ("12x", 40.0, -10.0, "digits"),
+            ("11", 3.6e6, -10.0, "digits"),
             ("1", -1.0, -10.0, "tone_ms"),
             ("1", 40.0, -5.9, "level_dbfs"),
         ] {

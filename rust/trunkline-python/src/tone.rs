@@ -42,7 +42,7 @@ pub(crate) fn tone<'py>(
 ///     digits: Of `0123456789*#ABCD`, as often as wanted.
 ///     audio_format: The format of what is made.
 ///     tone_ms: The length of each tone, from zero to an hour; receivers need 40.
-///     gap_ms: The length of each gap, likewise.
+///     gap_ms: The length of each gap, likewise; all together take at most an hour.
 ///     level_dbfs: The level of both tones together as `dbfs` measures it; -6.02 is the loudest.
 ///
 /// Raises:
