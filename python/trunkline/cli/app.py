@@ -11,6 +11,7 @@ import anyio
 import typer
 from rich.console import Console
 
+from trunkline.cli.convert import convert
 from trunkline.cli.demo import Demo, DemoReport, play
 from trunkline.cli.stage import Stage
 from trunkline.errors import MissingExtra, TrunklineError
@@ -73,6 +74,9 @@ def demo(
         typer.echo(json.dumps(report.to_json(), indent=2))
     if report.missing:
         raise SystemExit(1)
+
+
+app.command()(convert)
 
 
 def _run_on(backend: Backend, what: Demo) -> DemoReport:
