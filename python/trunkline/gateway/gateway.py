@@ -80,7 +80,7 @@ class Gateway(ABC):
 
     @property
     def url(self) -> str:
-        """Where the gateway listens, `http://host:port`, while it runs.
+        """Where the gateway listens while it runs, as this machine dials it.
 
         Raises:
             InvalidConfig: It does not run.
