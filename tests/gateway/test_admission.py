@@ -23,10 +23,13 @@ def admission(places: int = 1) -> tuple[Admission, ManualClock]:
     return Admission(places=places, clock=clock), clock
 
 
-def gateway(**options: int) -> TwilioGateway:
-    provider = OpenAIRealtimeProvider(api_key="sk-test")
+def gateway(*, max_concurrent_calls: int = 100) -> TwilioGateway:
     return TwilioGateway(
-        auth_token=AUTH_TOKEN, listen_addr="127.0.0.1:0", realtime_provider=provider, clock=ManualClock(), **options
+        auth_token=AUTH_TOKEN,
+        listen_addr="127.0.0.1:0",
+        realtime_provider=OpenAIRealtimeProvider(api_key="sk-test"),
+        max_concurrent_calls=max_concurrent_calls,
+        clock=ManualClock(),
     )
 
 
