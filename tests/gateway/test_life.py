@@ -93,6 +93,17 @@ async def test_it_may_be_entered_again_after_its_end(stage: StageFactory) -> Non
                 await on.gateway.__aenter__()
 
 
+async def test_it_may_be_entered_again_after_it_was_cancelled() -> None:
+    door = gateway()
+    for _ in range(2):
+        with anyio.CancelScope() as scope:
+            async with door:
+                scope.cancel()
+                await anyio.sleep_forever()
+    with pytest.raises(InvalidConfig, match="is not running"):
+        _ = door.url
+
+
 async def test_an_error_of_the_block_stays_what_it_is() -> None:
     with pytest.raises(LookupError):
         async with gateway():

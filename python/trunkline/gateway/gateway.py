@@ -133,9 +133,11 @@ class Gateway(ABC):
         if stack is None:
             return None
         try:
-            await self.stop()
+            try:
+                await self.stop()
+            finally:
+                handled = await stack.__aexit__(kind, error, trace)
         finally:
-            handled = await stack.__aexit__(kind, error, trace)
             self._server = None
         return handled
 
