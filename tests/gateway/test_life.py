@@ -1,8 +1,10 @@
 """From start to stop: who ends a gateway, and what is left to the calls and their observers."""
 
+import json
 import os
 import signal
 import threading
+from contextlib import AsyncExitStack
 
 import anyio
 import anyio.to_thread
@@ -15,6 +17,7 @@ from trunkline.gateway import CallInfo, CallSession, EventType
 from trunkline.gateway.twilio import TwilioGateway
 from trunkline.realtime import OpenAIRealtimeProvider
 from trunkline.testing import Say, ScriptedBrain
+from trunkline.transport import connect_websocket
 
 
 def gateway(listen_addr: str = "127.0.0.1:0") -> TwilioGateway:
@@ -135,6 +138,53 @@ async def test_an_observer_may_finish_within_its_grace(stage: StageFactory) -> N
             while len(finished) < 2:
                 await anyio.wait_all_tasks_blocked()
     assert finished == ["in time", "cut True"]
+
+
+async def test_the_line_is_closed_before_the_observer_has_finished(stage: StageFactory) -> None:
+    """The caller must not listen to silence while the application writes to its database."""
+    async with stage() as on:
+        release = anyio.Event()
+
+        @on.gateway.on_session
+        async def lingers(session: CallSession) -> None:
+            await session.close()
+            try:
+                await release.wait()
+            finally:
+                on.sessions.append(session)
+
+        async with on.caller() as call:
+            await call.wait_for("completed", timeout=4)
+            assert on.sessions == []
+            release.set()
+
+
+async def test_the_new_stream_of_a_redirected_call_outlives_the_old_one(stage: StageFactory) -> None:
+    async with stage(verify_signatures=False) as on:
+        info = CallInfo(call_id="CA1", from_="", to="", direction="inbound", start_time=on.clock.wall())
+        details = {
+            "streamSid": "MZ1",
+            "callSid": "CA1",
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        }
+        start = json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": "MZ1", "start": details})
+        async with AsyncExitStack() as streams:
+            sockets = []
+            for count in (1, 2):
+                path = await on.gateway.admit(info)
+                sockets.append(await streams.enter_async_context(connect_websocket(on.gateway.url + path)))
+                await sockets[-1].send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+                await sockets[-1].send(start)
+                await on.until(EventType.SESSION_STARTED, count=count)
+            old, new = on.sessions
+            assert on.gateway.get_session("CA1") is new
+            await sockets[0].aclose()
+            await on.until(EventType.SESSION_ENDED)
+            with anyio.fail_after(10):
+                while old in on.gateway._sessions.values() or old.is_active:
+                    await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
+            assert on.gateway.list_sessions() == [new]
 
 
 async def test_an_observer_that_fails_does_not_end_the_call(
