@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 from contextlib import AsyncExitStack
 
@@ -223,3 +224,25 @@ async def test_a_handler_that_hangs_in_a_thread_does_not_keep_the_gateway_from_s
                 tasks.cancel_scope.cancel()
         assert not release.is_set()
     release.set()
+
+
+async def test_all_addresses_are_those_of_both_families() -> None:
+    provider = OpenAIRealtimeProvider(api_key="sk-test")
+    public = "https://agent.example.com"
+    async with (
+        TwilioGateway(auth_token="t", public_url=public, listen_addr=":0", realtime_provider=provider) as door,
+        httpx.AsyncClient() as http,
+    ):
+        port = door.url.rpartition(":")[2]
+        hosts = ["127.0.0.1", "[::1]"] if socket.has_ipv6 and has_loopback_of_ipv6() else ["127.0.0.1"]
+        for host in hosts:
+            assert (await http.get(f"http://{host}:{port}/health")).status_code == 200
+
+
+def has_loopback_of_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True

@@ -23,12 +23,15 @@ from trunkline.pipeline import BridgeConfig, RealtimeBridge
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.telephony.port import CarrierPort
 from trunkline.tools import ToolDispatcher
-from trunkline.transport import MessageStream, Request, Response, Route, Server
+from trunkline.transport import MessageStream, Request, Response, Route, Server, ServerLimits
 
 logger = logging.getLogger("trunkline.gateway")
 
 OBSERVER_GRACE = 5.0
 """Seconds that an `on_session` handler has after the end of its call."""
+
+CONNECTIONS = 500
+"""Connections that may be open besides two for each call, its media socket and its webhooks."""
 
 CallHandler = Callable[[CallInfo], Awaitable[None] | None]
 SessionHandler = Callable[[CallSession], Awaitable[None]]
@@ -119,9 +122,10 @@ class Gateway(ABC):
             raise InvalidConfig("gateway", "is running already")
         host, port = self.config.address
         self._stopping = anyio.Event()
+        limits = ServerLimits(connections=CONNECTIONS + 2 * self.config.max_concurrent_calls)
         async with AsyncExitStack() as stack:
             self._server = await stack.enter_async_context(
-                Server(self._routes(), host=host or "0.0.0.0", port=port, clock=self._clock)  # noqa: S104
+                Server(self._routes(), host=host, port=port, limits=limits, clock=self._clock)
             )
             self._stack = stack.pop_all()
         return self
