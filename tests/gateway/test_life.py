@@ -85,6 +85,12 @@ async def test_a_port_that_is_taken_is_told_as_such() -> None:
             await gateway(first.url.removeprefix("http://")).start()
 
 
+async def test_there_are_connections_for_all_calls_that_are_allowed(stage: StageFactory) -> None:
+    async with stage(max_concurrent_calls=3000) as on:
+        assert on.gateway._server is not None
+        assert on.gateway._server._limits.connections >= 6000
+
+
 async def test_it_may_be_entered_again_after_its_end(stage: StageFactory) -> None:
     async with stage() as on:
         await on.gateway.__aexit__(None, None, None)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from urllib.parse import urlencode
 
 import anyio
 import httpx
@@ -29,7 +30,7 @@ async def test_a_call_id_that_is_none_is_refused_and_not_logged(
 
 async def test_a_body_that_is_no_form_is_refused(stage: StageFactory) -> None:
     async with stage(verify_signatures=False) as on, httpx.AsyncClient() as http:
-        for body in (b"\xff\xfe", b"&".join(b"a=%d" % n for n in range(300))):
+        for body in (b"\xff\xfe", b"CallSid=CA1&" + b"&".join(b"a=%d" % n for n in range(300))):
             answer = await http.post(f"{on.gateway.url}/voice/inbound", content=body)
             assert answer.status_code == 400
 
@@ -42,6 +43,19 @@ async def test_a_token_is_not_used_up_by_a_request_that_opens_no_socket(stage: S
         assert (await http.head(on.gateway.url + path)).status_code == 426
         async with connect_websocket(on.gateway.url + path) as socket:
             await socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+
+
+async def test_every_field_is_part_of_what_was_signed(stage: StageFactory) -> None:
+    """Blank ones, repeated ones and those that nobody knows yet."""
+    fields = [*FORM.items(), ("ToCity", ""), ("New", "1"), ("New", "2"), ("New", "ü & 100 %")]
+    async with stage() as on, httpx.AsyncClient() as http:
+        url = f"{on.gateway.url}/voice/inbound"
+        headers = {
+            "X-Twilio-Signature": compute_signature(AUTH_TOKEN, url, fields),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        assert (await http.post(url, content=urlencode(fields), headers=headers)).status_code == 200
+        assert (await http.post(url, content=urlencode(fields[:-1]), headers=headers)).status_code == 403
 
 
 async def test_a_status_callback_must_be_signed(stage: StageFactory) -> None:
