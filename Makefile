@@ -8,7 +8,7 @@ ARGS ?=
 .PHONY: help demo test lint check-rust bench docs clean pins
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 $(UV):
 	@python3 -m venv .tools
@@ -19,7 +19,7 @@ $(UV):
 
 # Installing is a no-op unless pyproject.toml, the pins or the Rust sources changed ([tool.uv] cache-keys).
 demo: | .venv ## Play a whole phone call, offline (ARGS="--backend trio", ARGS=--help)
-	@echo "Setting up: packages and the Rust extension (about 20 s the first time)"
+	@echo "Setting up: packages and the Rust extension (about 20 s the first time)" >&2
 	@$(INSTALL) '.[cli,local,testing,trio]'
 	@$(RUN) trunkline demo $(ARGS)
 
