@@ -33,11 +33,13 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
 from trunkline.realtime.openai_session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.transport import memory_pair
-from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, ServerVad, SessionInfo
+from trunkline.wire.realtime.openai_options import ServerVad
+from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, SessionInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +95,7 @@ async def test_a_spoken_turn() -> None:
         READY,
         SpeechStarted("item_U", 1460),
         SpeechStopped("item_U", 4256),
+        UserTurnCommitted("item_U"),
         ResponseStarted("resp_1"),
         UserTranscript("What", False, "item_U"),
         AgentTranscript("Nine", False, "item_A", "resp_1"),
