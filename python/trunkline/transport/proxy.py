@@ -11,12 +11,12 @@ import h11
 from anyio.abc import ByteStream
 
 from trunkline.errors import ConnectionLost, InvalidConfig
+from trunkline.transport.connection import CHUNK, STREAM_FAILED
 
 ENVIRONMENT = "environment"
 """In place of a proxy's address: go by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not."""
 
 MAX_HEAD = 65_536
-CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,9 @@ async def open_tunnel(stream: ByteStream, proxy: Proxy, host: str, port: int) ->
     if proxy.authorization:
         headers.append(("Proxy-Authorization", proxy.authorization))
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-    await stream.send(http.send(h11.Request(method="CONNECT", target=target, headers=headers)) or b"")
+    request = http.send(h11.Request(method="CONNECT", target=target, headers=headers))
     try:
+        await stream.send(request or b"")
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
@@ -71,7 +72,7 @@ async def open_tunnel(stream: ByteStream, proxy: Proxy, host: str, port: int) ->
                 break
     except h11.RemoteProtocolError as error:
         raise ConnectionLost(1006, f"the proxy {proxy} does not answer in HTTP") from error
-    except (anyio.EndOfStream, anyio.BrokenResourceError) as error:
+    except (anyio.EndOfStream, *STREAM_FAILED) as error:
         raise ConnectionLost(1006, f"the proxy {proxy} broke off") from error
     if not 200 <= event.status_code < 300:
         raise ConnectionLost(1006, f"the proxy {proxy} refused to connect to {target}, HTTP status {event.status_code}")
