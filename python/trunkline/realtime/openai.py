@@ -263,7 +263,7 @@ class OpenAIRealtimeProvider:
         if isinstance(extension.get("tools"), list | tuple):
             extension = {**extension, "tools": [*wanted.get("tools", ()), *extension["tools"]]}
         wanted = merged(wanted, extension)
-        check_session(wanted)
+        check_session(wanted, beta=self._dialect == "beta")
         if not config.allow_interruption and wanted["audio"]["input"]["turn_detection"] is not None:
             wanted = merged(wanted, {"audio": {"input": {"turn_detection": {"interrupt_response": False}}}})
         if self._dialect == "beta":

@@ -281,7 +281,7 @@ class OpenAIRealtimeSession:
         """
         self._check_open()
         if options is not None:
-            check_response(options)
+            check_response(options, beta=self._info.beta)
             _refuse_formats(options, "response")
             if self._info.beta:
                 to_beta(command.create_response(options))  # refused here, not where it is sent once its time has come
@@ -336,7 +336,7 @@ class OpenAIRealtimeSession:
         """
         self._check_open()
         wanted = {"type": "realtime", **changes}
-        check_session(wanted)
+        check_session(wanted, beta=self._info.beta)
         _refuse_formats(wanted, "session")
         await self._send(command.update_session(wanted))
 

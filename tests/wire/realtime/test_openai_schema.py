@@ -117,6 +117,16 @@ def test_what_it_does_not_take_is_named(path: str, value: Any, named: str) -> No
     assert caught.value.field == f"session.{named}"
 
 
+def test_temperature_is_of_the_older_dialect_alone() -> None:
+    check_session(_session("temperature", 0.8), beta=True)
+    check_response({"temperature": 1.2}, beta=True)
+    for value, beta in ((0.8, False), (0.5, True), (1.3, True)):
+        with pytest.raises(InvalidConfig, match=r"session\.temperature"):
+            check_session(_session("temperature", value), beta=beta)
+        with pytest.raises(InvalidConfig, match=r"response\.temperature"):
+            check_response({"temperature": value}, beta=beta)
+
+
 def test_a_session_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidConfig, match=r"session\.type"):
         check_session({"type": "transcription"})

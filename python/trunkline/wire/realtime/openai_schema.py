@@ -14,18 +14,22 @@ Check = Callable[[object, str], None]
 """Called with a value and its path; raises `InvalidConfig`, which names the path, if the value cannot be sent."""
 
 
-def check_session(session: Mapping[str, Any]) -> None:
+def check_session(session: Mapping[str, Any], *, beta: bool = False) -> None:
     """Check the object of `session.update`.
+
+    Args:
+        session: The object, as the present dialect has it.
+        beta: Whether it may hold what only the older dialect has.
 
     Raises:
         InvalidConfig: A field does not exist, or its value is out of range; `field` is its path, as in the vendor's own errors.
     """
-    _SESSION(session, "session")
+    _object({**_SESSION, **(_OF_BETA if beta else {})})(session, "session")
 
 
-def check_response(response: Mapping[str, Any]) -> None:
+def check_response(response: Mapping[str, Any], *, beta: bool = False) -> None:
     """Check the object of `response.create` likewise."""
-    _RESPONSE(response, "response")
+    _object({**_RESPONSE, **(_OF_BETA if beta else {})})(response, "response")
 
 
 # ── how a field is checked ───────────────────────────────────────────────────────────────────────────────────────────
@@ -94,9 +98,9 @@ def _list(check: Check, *, least: int = 0, most: int | None = None) -> Check:
     return each
 
 
-def _object(common: Mapping[str, Check] | None = None, /, *, needs: tuple[str, ...] = (), **own: Check) -> Check:
+def _object(members: Mapping[str, Check] | None = None, /, *, needs: tuple[str, ...] = (), **own: Check) -> Check:
     """An object with no other fields than these."""
-    fields = {**(common or {}), **own}
+    fields = {**(members or {}), **own}
 
     def check(value: object, path: str) -> None:
         if not isinstance(value, Mapping):
@@ -237,10 +241,10 @@ _ANSWERING: Mapping[str, Check] = {
     "prompt": _or(None, _object(needs=("id",), id=_text, version=_text, variables=_anything)),
 }
 
-_SESSION = _object(
-    _ANSWERING,
-    type=_one_of("realtime"),
-    audio=_object(
+_SESSION: Mapping[str, Check] = {
+    **_ANSWERING,
+    "type": _one_of("realtime"),
+    "audio": _object(
         input=_object(
             format=_FORMAT,
             transcription=_or(None, _TRANSCRIPTION),
@@ -251,17 +255,17 @@ _SESSION = _object(
         ),
         output=_object(format=_FORMAT, voice=_voice, speed=_number(0.25, 1.5)),
     ),
-    truncation=_truncation,
-    tracing=_or(None, _or("auto", _object(workflow_name=_text, group_id=_text, metadata=_anything))),
-    include=_or(None, _list(_one_of("item.input_audio_transcription.logprobs"))),
-    temperature=_number(0.6, 1.2),  # of the older dialect alone
-)
+    "truncation": _truncation,
+    "tracing": _or(None, _or("auto", _object(workflow_name=_text, group_id=_text, metadata=_anything))),
+    "include": _or(None, _list(_one_of("item.input_audio_transcription.logprobs"))),
+}
 
-_RESPONSE = _object(
-    _ANSWERING,
-    audio=_object(output=_object(format=_FORMAT, voice=_voice)),
-    conversation=_one_of("auto", "none"),
-    input=_list(_item),
-    metadata=_metadata,
-    temperature=_number(0.6, 1.2),  # likewise
-)
+_RESPONSE: Mapping[str, Check] = {
+    **_ANSWERING,
+    "audio": _object(output=_object(format=_FORMAT, voice=_voice)),
+    "conversation": _one_of("auto", "none"),
+    "input": _list(_item),
+    "metadata": _metadata,
+}
+
+_OF_BETA: Mapping[str, Check] = {"temperature": _number(0.6, 1.2)}
