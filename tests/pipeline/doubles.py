@@ -54,8 +54,8 @@ class ScriptedSession:
     async def clear_audio(self) -> None:
         self.commands.append(("clear",))
 
-    async def create_response(self, instructions: str | None = None) -> None:
-        self.commands.append(("create", instructions))
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
+        self.commands.append(("create", instructions, "during tools") if during_tools else ("create", instructions))
 
     async def cancel_response(self) -> None:
         self.commands.append(("cancel",))

@@ -21,10 +21,11 @@ from trunkline.pipeline.ear import Detector, LocalEar
 from trunkline.pipeline.events import Event, EventLog, EventType
 from trunkline.pipeline.interruption import InterruptionPolicy
 from trunkline.pipeline.metrics import Metrics, MetricsCollector
+from trunkline.pipeline.tool_calls import ToolCalls
 from trunkline.realtime import events as happened
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
 from trunkline.telephony.port import CarrierPort
-from trunkline.tools import ToolDefinition, ToolDispatcher, ToolHandler
+from trunkline.tools import ToolDefinition, ToolHandler
 
 logger = logging.getLogger("trunkline.pipeline")
 
@@ -92,13 +93,6 @@ class RealtimeBridge:
         line = port or self._ear_of_caller
         assert line is not None  # noqa: S101 - one of the two
         self._carrier_format = line.traits.format
-        self._tools = ToolDispatcher(
-            [*config.process_config.functions, *config.tools],
-            config.tool_handlers,
-            on_function_call=config.process_config.on_function_call,
-            timeout=config.tool_timeout,
-            clock=clock,
-        )
         self._log = EventLog(clock)
         self._metrics = MetricsCollector(clock)
         self._dialogue = Dialogue(
@@ -109,6 +103,18 @@ class RealtimeBridge:
             lead_ms=config.lead_ms,
             clock=clock,
         )
+        self._tools = ToolCalls(
+            [*config.process_config.functions, *config.tools],
+            config.tool_handlers,
+            on_function_call=config.process_config.on_function_call,
+            timeout=config.tool_timeout,
+            transcript=self._dialogue.transcript,
+            log=self._log,
+            metrics=self._metrics,
+            clock=clock,
+        )
+        self._dialogue.on_caller = self._tools.user_spoke
+        self._dialogue.on_interruption = self._tools.interrupt
         self._ear = LocalEar(config.detector(), self._carrier_format) if config.detector else None
         self._session: RealtimeSession | None = None
         self._to_provider: StreamConverter | None = None
@@ -320,20 +326,28 @@ class RealtimeBridge:
 
     async def _converse(self) -> None:
         asked = self._carrier_format if self._config.to_format is None else self._config.to_format
+        own = self._config.process_config
         config = replace(
-            self._config.process_config, functions=self._tools.definitions, input_format=asked, output_format=asked
+            own,
+            functions=self._tools.definitions,
+            input_format=asked,
+            output_format=asked,
+            allow_interruption=own.allow_interruption and self._config.interruption.left_to_provider,
         )
         connection = self._config.provider.connect(config)
         async with connection as session, anyio.create_task_group() as tasks:
             tasks.start_soon(self._dialogue.playout.run, name="trunkline playout")
             tasks.start_soon(self._send_uplink, session, name="trunkline uplink")
             tasks.start_soon(self._decide_in_time, name="trunkline interruption")
+            self._tools.begin(tasks, session)
             async for event in session:
                 match event:
                     case happened.SessionReady():
                         await self._ready(session, event)
                     case happened.ToolCallRequested():
-                        tasks.start_soon(self._run_tool, session, event, name=f"trunkline tool {event.name}")
+                        self._tools.answer(event)
+                    case happened.ToolCallCancelled():
+                        self._tools.cancel(event.call_id)
                     case happened.SessionEnded():
                         self._end(event.reason)
                     case _:
@@ -389,16 +403,6 @@ class RealtimeBridge:
                 await self._undecided.wait()
             with suppress(SessionClosed):
                 await self._dialogue.keep_waiting()
-
-    async def _run_tool(self, session: RealtimeSession, request: happened.ToolCallRequested) -> None:
-        call = await self._tools.run(request.call_id, request.name, request.arguments)
-        self._metrics.tool_calls += 1
-        self._dialogue.transcript.add_tool_call(call)
-        self._log.emit(EventType.TOOL_CALL, call_id=request.call_id, **call.to_json())
-        try:
-            await session.send_tool_result(request.call_id, call.result)
-        except SessionClosed:
-            logger.info("the session ended before tool %s answered", request.name)
 
 
 def _first(group: BaseExceptionGroup[TrunklineError]) -> TrunklineError:

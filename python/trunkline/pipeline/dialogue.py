@@ -1,6 +1,7 @@
 """What a session's events do: to the line, the transcript, the events, the figures, and to the session's own memory."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from trunkline.audio import StreamConverter
@@ -28,6 +29,8 @@ class Dialogue:
         metrics: Where figures go.
         lead_ms: How far to send ahead; the port's own limit if None.
         clock: What everything is timed by.
+
+    `on_caller` is called when the caller has begun to speak, `on_interruption` when the agent was cut short.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Dialogue:
             on_sent=partial(log.count_audio, EventType.AUDIO_SENT),
             lead_ms=lead_ms,
         )
+        self.on_caller: Callable[[], None] = lambda: None
+        self.on_interruption: Callable[[], None] = lambda: None
         self._policy = policy
         self._log = log
         self._metrics = metrics
@@ -134,6 +139,7 @@ class Dialogue:
         received_ms = self._metrics.bytes_received / self._carrier_format.bytes_per_ms
         self._speech_since = self._clock.now() - max(0.0, received_ms - event.audio_start_ms) / 1000
         self._log.emit(EventType.USER_SPEECH_START, item_id=event.item_id)
+        self.on_caller()
         if self._response_id and self._policy.left_to_provider:
             self._silenced.add(self._response_id)
         await self._act(self._caller_began())
@@ -261,6 +267,7 @@ class Dialogue:
 
     def _interrupted(self, cut: Cut, heard: str) -> None:
         self._metrics.interruptions += 1
+        self.on_interruption()
         emit = partial(self._log.emit, EventType.INTERRUPTION, mode=str(self._policy.mode), item_id=cut.item_id)
         emit(
             heard_ms=cut.heard_ms,

@@ -54,6 +54,7 @@ class InterruptionPolicy:
     def __post_init__(self) -> None:
         if self.mode not in set(InterruptionMode):
             raise InvalidConfig("interruption_mode", f"must be one of {', '.join(InterruptionMode)}, got {self.mode!r}")
+        object.__setattr__(self, "mode", InterruptionMode(self.mode))
         for name in ("min_speech_ms", "cool_down_ms"):
             if getattr(self, name) < 0:
                 raise InvalidConfig(name, f"must not be negative, got {getattr(self, name)!r}")

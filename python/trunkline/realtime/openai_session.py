@@ -267,12 +267,17 @@ class OpenAIRealtimeSession:
         await self._send(command.clear_audio())
 
     async def create_response(
-        self, instructions: str | None = None, *, options: Mapping[str, Any] | None = None
+        self,
+        instructions: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        during_tools: bool = False,
     ) -> None:
         """Ask for an answer, as soon as none is running.
 
         Args:
             instructions: What holds for this answer alone, in place of the session's.
+            during_tools: Do not wait until the tool calls of the last answer have been answered.
             options: Further fields of `response.create` that go before the session's, this once: `output_modalities`, `tools`,
                 `tool_choice`, `max_output_tokens`, `conversation`, `input`, `metadata` and the rest (GA, "response.create").
 
@@ -285,7 +290,7 @@ class OpenAIRealtimeSession:
             _refuse_formats(options, "response")
             if self._info.beta:
                 to_beta(command.create_response(options))  # refused here, not where it is sent once its time has come
-        self._responses.want(instructions, options)
+        self._responses.want(instructions, options, during_tools=during_tools)
         await self._send_wishes()
 
     async def cancel_response(self) -> None:

@@ -112,8 +112,13 @@ class RealtimeSession(Protocol):
         """Forget the user's audio that was not committed."""
         ...
 
-    async def create_response(self, instructions: str | None = None) -> None:
-        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
+        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone.
+
+        Args:
+            instructions: What the answer should be.
+            during_tools: Do not wait until the tool calls of the last answer have been answered.
+        """
         ...
 
     async def cancel_response(self) -> None:
