@@ -305,7 +305,7 @@ async def test_audio_without_a_port_is_paced_by_the_clock() -> None:
 
     async def listen() -> None:
         async for frame in bridge.audio_out():
-            frames.append((clock.now(), len(frame)))
+            frames.append((clock.now(), len(frame)))  # noqa: PERF401 - a comprehension would read the clock as well, but hide it
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
@@ -345,8 +345,7 @@ async def test_events_of_audio_are_told_to_those_who_ask() -> None:
     with_audio: list[Event] = []
 
     async def read_all() -> None:
-        async for event in call.bridge.events(audio=True):
-            with_audio.append(event)
+        with_audio.extend([event async for event in call.bridge.events(audio=True)])
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read_all)
@@ -475,6 +474,58 @@ async def test_a_bridge_in_a_task_group_of_the_application() -> None:
             await call.bridge.start(tasks)
         await call.bridge.close()
     assert call.session.closed
+
+
+async def test_an_error_of_the_application_comes_out_as_it_is() -> None:
+    call = Call()
+    with pytest.raises(LookupError):
+        async with call.bridge:
+            raise LookupError
+    assert call.bridge.is_over
+
+
+async def test_a_defect_is_told_and_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.truncate = None  # type: ignore[assignment]
+        call.session.feed(*says("a1", "one two three", 500))
+        await call.pass_ms(100)
+        call.session.feed(SpeechStarted("u1", 0))
+        await call.bridge.wait_closed()
+    assert call.types()[-2:] == ["error", "session_ended"]
+    assert call.one(EventType.SESSION_ENDED).data == {"reason": "internal_error"}
+    assert "a call ends because of a defect" in caplog.text
+
+
+async def test_closed_before_it_began() -> None:
+    call = Call()
+    await call.bridge.close("never mind")
+    await call.bridge.wait_closed()
+    assert [event.data async for event in call.bridge.events()] == [{"reason": "never mind"}]
+    with pytest.raises(SessionClosed):
+        async with call.bridge:
+            pass
+
+
+async def test_words_that_nobody_heard_are_not_in_the_transcript() -> None:
+    call = Call()
+    async with in_progress(call):
+        words = AgentTranscript("you will never hear this", is_final=True, item_id="a1", response_id="r1")
+        call.session.feed(ResponseStarted("r1"), words, SpeechStarted("u1", 0), ResponseFinished("r1", "cancelled"))
+        await call.pass_ms(50)
+        late = AgentTranscript("nor this", is_final=True, item_id="a2", response_id="r2")
+        call.session.feed(ResponseStarted("r2"), SpeechStarted("u2", 0), late)
+        await call.pass_ms(50)
+    assert call.bridge.transcript() == ()
+
+
+async def test_an_answer_without_item_ids_is_one_item() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(*says("", "Yes.", 100))
+        await call.pass_ms(300)
+    assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 100
+    assert [turn.text for turn in call.bridge.transcript()] == ["Yes."]
 
 
 async def test_cancelling_the_application_ends_the_call() -> None:

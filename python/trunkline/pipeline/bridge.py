@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
@@ -28,6 +28,8 @@ from trunkline.telephony.port import CarrierPort
 from trunkline.tools import ToolDefinition, ToolHandler
 
 logger = logging.getLogger("trunkline.pipeline")
+
+ErrorT = TypeVar("ErrorT", bound=Exception)
 
 SEND_WAIT = 0.2
 """Seconds that `send_audio` waits for room before the oldest audio goes."""
@@ -163,6 +165,7 @@ class RealtimeBridge:
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
+        self._check_unused()
         self._owner = anyio.create_task_group()
         await self._owner.__aenter__()
         await self.start(self._owner)
@@ -192,15 +195,17 @@ class RealtimeBridge:
             raise InvalidConfig(
                 "task_group", "start() needs one; write `async with bridge` or `await bridge.start(task_group)`"
             )
-        if self._begun:
-            raise SessionClosed("a bridge is started once")
+        self._check_unused()
         self._begun = True
         task_group.start_soon(self._run, name="trunkline bridge")
 
     async def close(self, reason: str = "closed") -> None:
         """End the call: any number of times, from any task; returns when nothing of it is left, after `close_timeout` at the latest."""
         self._end(reason)
-        if self._begun:
+        if not self._begun:
+            self._begun = True
+            self._finish()
+        else:
             with anyio.move_on_after(self._config.close_timeout, shield=True):
                 await self._over.wait()
 
@@ -299,7 +304,8 @@ class RealtimeBridge:
 
     async def interrupt(self) -> None:
         """Stop the agent's answer."""
-        await self._dialogue.stop_speaking(cancel=True)
+        with suppress(SessionClosed):
+            await self._dialogue.stop_speaking(cancel=True)
 
     # ── the tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -313,16 +319,24 @@ class RealtimeBridge:
         except* TrunklineError as failed:
             self._dialogue.report(_first(failed))
             self._reason = "provider_failed"
-        except* Exception:
+        except* Exception as bugs:
+            logger.exception("a call ends because of a defect")
+            self._dialogue.report(_first(bugs))
             self._reason = "internal_error"
-            raise
         finally:
-            self._session = None
-            self._metrics.end()
-            self._log.emit(EventType.SESSION_ENDED, reason=self._reason)
-            if self._ear_of_caller is not None:
-                self._ear_of_caller.close()
-            self._over.set()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._session = None
+        self._metrics.end()
+        self._log.emit(EventType.SESSION_ENDED, reason=self._reason)
+        if self._ear_of_caller is not None:
+            self._ear_of_caller.close()
+        self._over.set()
+
+    def _check_unused(self) -> None:
+        if self._begun:
+            raise SessionClosed("a bridge is started once")
 
     async def _converse(self) -> None:
         asked = self._carrier_format if self._config.to_format is None else self._config.to_format
@@ -405,7 +419,7 @@ class RealtimeBridge:
                 await self._dialogue.keep_waiting()
 
 
-def _first(group: BaseExceptionGroup[TrunklineError]) -> TrunklineError:
+def _first(group: ExceptionGroup[ErrorT]) -> ErrorT:
     """One of the errors that a task group wrapped; when a call breaks, they all tell the same."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first(error) if isinstance(error, ExceptionGroup) else error

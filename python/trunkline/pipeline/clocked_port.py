@@ -1,12 +1,11 @@
 """A line without a carrier: whoever reads `audio_out()` is the caller's ear, and the clock is the mark."""
 
-import math
+from collections import deque
 from collections.abc import AsyncIterator
 
 import anyio
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import ConnectionLost
 from trunkline.telephony.port import PortTraits
 
 
@@ -24,35 +23,33 @@ class ClockedPort:
     def __init__(self, audio_format: AudioFormat, *, max_lead_ms: int = 60) -> None:
         self.traits = PortTraits(format=audio_format, returns_marks=False, max_lead_ms=max_lead_ms)
         self._frame = audio_format.frame_bytes(self.traits.frame_ms)
-        self._frames, self._reader = anyio.create_memory_object_stream[bytes](math.inf)
+        self._frames: deque[bytes] = deque()
+        self._news = anyio.Event()
+        self._closed = False
 
     async def send_media(self, payload: bytes) -> None:
         """Queue whole frames for the reader."""
-        try:
-            for start in range(0, len(payload), self._frame):
-                self._frames.send_nowait(payload[start : start + self._frame])
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
-            raise ConnectionLost(1000, "nobody reads audio_out() any more") from error
+        self._frames.extend(payload[start : start + self._frame] for start in range(0, len(payload), self._frame))
+        self._news.set()
 
     async def send_mark(self, name: str) -> None:
         """Nothing: this line returns no marks."""
 
     async def clear(self) -> None:
         """Drop what the reader has not taken."""
-        while True:
-            try:
-                self._reader.receive_nowait()
-            except (anyio.WouldBlock, anyio.ClosedResourceError, anyio.EndOfStream):
-                return
+        self._frames.clear()
 
     async def read(self) -> AsyncIterator[bytes]:
         """Frames as they are to be heard; ends with the call."""
-        try:
-            while True:
-                yield await self._reader.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return
+        while True:
+            while self._frames:
+                yield self._frames.popleft()
+            if self._closed:
+                return
+            self._news = anyio.Event()
+            await self._news.wait()
 
     def close(self) -> None:
         """No more frames; what waits can still be read."""
-        self._frames.close()
+        self._closed = True
+        self._news.set()

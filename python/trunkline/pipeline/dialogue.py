@@ -70,6 +70,7 @@ class Dialogue:
         self._silenced: set[str] = set()
         self._item_of_response: dict[str, str] = {}
         self._generated: dict[str, int] = {}
+        self._worded: dict[str, set[str]] = {}
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,11 +92,7 @@ class Dialogue:
             case happened.AudioReceived():
                 self._play(event)
             case happened.AgentTranscript():
-                self.transcript.begin("agent", event.item_id, self._clock.wall())
-                self.transcript.add_text(event.item_id, event.text, is_final=event.is_final)
-                self._log.emit(
-                    EventType.AGENT_TRANSCRIPT, text=event.text, is_final=event.is_final, item_id=event.item_id
-                )
+                self._agent_said(event)
             case happened.UserTranscript():
                 self._user_said(event)
             case happened.SpeechStarted():
@@ -141,7 +138,7 @@ class Dialogue:
         self._log.emit(EventType.USER_SPEECH_START, item_id=event.item_id)
         self.on_caller()
         if self._response_id and self._policy.left_to_provider:
-            self._silenced.add(self._response_id)
+            self._silence(self._response_id)
         await self._act(self._caller_began())
 
     def _user_stopped(self, event: happened.SpeechStopped) -> None:
@@ -162,22 +159,33 @@ class Dialogue:
 
     # ── the agent ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _agent_said(self, event: happened.AgentTranscript) -> None:
+        item_id = _item_of(event)
+        if event.response_id in self._silenced and item_id not in self._worded.get(event.response_id, set()):
+            return  # words of an answer that nobody will hear
+        self._worded.setdefault(event.response_id, set()).add(item_id)
+        self.transcript.begin("agent", item_id, self._clock.wall())
+        self.transcript.add_text(item_id, event.text, is_final=event.is_final)
+        self._log.emit(EventType.AGENT_TRANSCRIPT, text=event.text, is_final=event.is_final, item_id=item_id)
+
     def _play(self, event: happened.AudioReceived) -> None:
         if self._session is None or event.response_id in self._silenced:
             return
+        item_id = _item_of(event)
         self._metrics.book.audio_received()
-        self.transcript.begin("agent", event.item_id, self._clock.wall())
-        generated = self._generated.get(event.item_id, 0) + len(event.audio)
-        self._generated[event.item_id] = generated
-        self.transcript.add_audio(event.item_id, int(self._session.output_format.duration_ms(generated)))
-        if self._item_of_response.get(event.response_id, event.item_id) != event.item_id:
+        self.transcript.begin("agent", item_id, self._clock.wall())
+        generated = self._generated.get(item_id, 0) + len(event.audio)
+        self._generated[item_id] = generated
+        self.transcript.add_audio(item_id, int(self._session.output_format.duration_ms(generated)))
+        if self._item_of_response.get(event.response_id, item_id) != item_id:
             self._finish_item(event.response_id)
-        self._item_of_response[event.response_id] = event.item_id
-        self.playout.write(event.item_id, self._to_carrier.convert(event.audio) if self._to_carrier else event.audio)
+        self._item_of_response[event.response_id] = item_id
+        self.playout.write(item_id, self._to_carrier.convert(event.audio) if self._to_carrier else event.audio)
 
     def _answered(self, event: happened.ResponseFinished) -> None:
         self._finish_item(event.response_id)
         self._silenced.discard(event.response_id)
+        self._worded.pop(event.response_id, None)
         if self._response_id == event.response_id:
             self._response_id = ""
         if event.error is not None:
@@ -244,7 +252,7 @@ class Dialogue:
             return
         self.interruption.stopped(self._clock.now())
         if self._response_id:
-            self._silenced.add(self._response_id)
+            self._silence(self._response_id)
         if cancel or (self._response_id and not session.capabilities.interrupts_itself):
             await session.cancel_response()
         if not self.playout.speaking:
@@ -265,6 +273,13 @@ class Dialogue:
                 told = True
                 self._interrupted(cut, heard)
 
+    def _silence(self, response_id: str) -> None:
+        """Nothing more of an answer is played; words of it that no audio came for were not heard."""
+        self._silenced.add(response_id)
+        for item_id in self._worded.get(response_id, set()):
+            if item_id not in self._generated:
+                self.transcript.cut(item_id, 0)
+
     def _interrupted(self, cut: Cut, heard: str) -> None:
         self._metrics.interruptions += 1
         self.on_interruption()
@@ -275,3 +290,8 @@ class Dialogue:
             user_speech_duration_ms=max(0, round((self._clock.now() - self._speech_since) * 1000)),
             text=heard,
         )
+
+
+def _item_of(event: happened.AudioReceived | happened.AgentTranscript) -> str:
+    """The id of an answer; where the vendor has none for its items, there is one item to an answer."""
+    return event.item_id or f"answer {event.response_id}"

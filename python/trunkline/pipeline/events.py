@@ -75,7 +75,7 @@ class EventLog:
 
     Args:
         clock: What the events are timed by.
-        max_events: Beyond so many, partial transcripts are no longer logged, and are counted in `dropped`.
+        max_events: More than any honest call has; beyond, nothing is logged but the end, and what is not is counted in `dropped`.
     """
 
     def __init__(self, clock: Clock, *, max_events: int = 20_000) -> None:
@@ -93,7 +93,7 @@ class EventLog:
         """Append an event of now; after `session_ended` nothing more is taken."""
         if self._over:
             return
-        if len(self._events) >= self._max_events and data.get("is_final") is False:
+        if len(self._events) >= self._max_events and kind is not EventType.SESSION_ENDED:
             self.dropped += 1
             return
         self._events.append(self._event(kind, error, data))
