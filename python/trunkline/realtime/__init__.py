@@ -21,6 +21,7 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
 from trunkline.realtime.provider import (
     Capabilities,
@@ -32,7 +33,7 @@ from trunkline.realtime.provider import (
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
-    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
+    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
 
 __all__ = [
     "AgentTranscript",
@@ -63,13 +64,17 @@ __all__ = [
     "ToolCallCancelled",
     "ToolCallRequested",
     "ToolDefinition",
+    "Transcription",
     "Usage",
     "UserTranscript",
+    "UserTurnCommitted",
     "VADMode",
 ]
 
 # A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai")
+_VENDORS = dict.fromkeys(
+    ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+)
 
 
 def __getattr__(name: str) -> Any:

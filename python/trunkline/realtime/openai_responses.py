@@ -11,8 +11,10 @@ Nothing here waits or sends: the session tells what happened and sends what is g
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from trunkline.errors import LocalProtocolError
 
@@ -22,10 +24,22 @@ KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
-    """A response to ask for; `event_id` comes back in the error if the vendor refuses it."""
+    """A response to ask for; `event_id` comes back in the error if the vendor refuses it.
+
+    `instructions` and `options`, fields of `response.create`, hold for this response alone.
+    """
 
     event_id: str
     instructions: str | None = None
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def response(self) -> Mapping[str, Any] | None:
+        """The fields in which it differs from the session; None if it does not."""
+        told = dict(self.options or {})
+        if self.instructions is not None:
+            told["instructions"] = self.instructions
+        return told or None
 
 
 class ResponseArbiter:
@@ -48,11 +62,12 @@ class ResponseArbiter:
 
     # ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def want(self, instructions: str | None = None) -> None:
-        """Wish for a response; several wishes without instructions are one, as one answer serves them all."""
-        if instructions is None and self._wishes and self._wishes[-1].instructions is None:
+    def want(self, instructions: str | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Wish for a response; several wishes that ask for nothing in particular are one, as one answer serves them all."""
+        wish = ResponseRequest(f"response-{next(self._numbers)}", instructions, options)
+        if wish.response is None and self._wishes and self._wishes[-1].response is None:
             return
-        self._wishes.append(ResponseRequest(f"response-{next(self._numbers)}", instructions))
+        self._wishes.append(wish)
 
     def next_request(self) -> ResponseRequest | None:
         """The request that you must send now, if there is one; it counts as sent."""
