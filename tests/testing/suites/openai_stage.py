@@ -70,7 +70,18 @@ class OpenAIStage:
 
     @property
     def heard(self) -> bytes:
-        return b"".join(base64.b64decode(event["audio"]) for event in self._received("input_audio_buffer.append"))
+        kept, turn = b"", b""
+        for event in self.simulator.received:
+            match event:
+                case {"type": "input_audio_buffer.append", "audio": audio}:
+                    turn += base64.b64decode(audio)
+                case {"type": "input_audio_buffer.commit"}:
+                    kept, turn = kept + turn, b""
+                case {"type": "input_audio_buffer.clear"}:
+                    turn = b""
+                case _:
+                    pass
+        return kept + turn
 
     @property
     def tool_results(self) -> Sequence[str]:

@@ -87,7 +87,7 @@ class Vendor(Protocol):
 
     @property
     def heard(self) -> bytes:
-        """All audio of the user's that arrived, in the sessions' input format."""
+        """The user's audio that arrived and was not cleared, in the sessions' input format."""
         ...
 
     @property

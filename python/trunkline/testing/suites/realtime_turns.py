@@ -227,12 +227,13 @@ class Turns(RealtimeChecks):
         async with self.playing(Scene(transcripts=["hello"], answers=[[Say("Good day.")]], manual_turns=True)) as on:
             await self.speak(on.session)
             await on.session.clear_audio()
-            await self.speak(on.session)
+            sent = await self.speak(on.session)
             await on.session.commit_audio()
             await on.session.create_response()
             complete(await on.listener.answer(), "Good day.")
             if not _happened(on, UserTranscript, lambda event: event.is_final):
                 await on.listener.until(UserTranscript, lambda event: event.is_final)
+            expect(on.vendor.heard == sent, "what the vendor keeps is not what was sent after the clear")
             expect(not _happened(on, SpeechStarted), "speech was detected although turns are made by hand")
 
     async def test_instructions_are_updated(self) -> None:
