@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.conversation import HistoryItem
 from trunkline.errors import (
     ConnectionFailed,
     ConnectionLost,
@@ -153,7 +154,7 @@ class OpenAIRealtimeProvider:
             try:
                 with self._clock.move_on_after(self._connect_timeout):
                     stream = await stack.enter_async_context(self._dial())
-                    session = await self._set_up(stream, wanted)
+                    session = await self._set_up(stream, wanted, config.history)
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)
             except (TransportError, RemoteProtocolError) as error:
@@ -179,13 +180,17 @@ class OpenAIRealtimeProvider:
             clock=self._clock,
         )
 
-    async def _set_up(self, stream: MessageStream, wanted: Mapping[str, Any]) -> OpenAIRealtimeSession:
+    async def _set_up(
+        self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
+    ) -> OpenAIRealtimeSession:
         created = await self._wait_for(stream, SessionCreated)
         await stream.send(update_session(wanted))
         info = await self._wait_for(stream, SessionUpdated)
         if not info.session_id:
             info = replace(info, session_id=created.session_id)
-        return OpenAIRealtimeSession(stream, info, transcribe_output=self._transcribe_output)
+        session = OpenAIRealtimeSession(stream, info, transcribe_output=self._transcribe_output)
+        await session.seed(history)
+        return session
 
     async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
         """Read up to an event, past those that other servers send first; an error here is a refusal."""

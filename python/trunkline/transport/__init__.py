@@ -1,5 +1,6 @@
 """Connections: a WebSocket client, a server for HTTP and WebSocket, an HTTP client, and a stream in memory."""
 
+from trunkline.transport.backoff import Backoff
 from trunkline.transport.connection import MessageStream, WebSocketConnection
 from trunkline.transport.headers import Headers
 from trunkline.transport.http import HttpClient, HttpResponse
@@ -11,6 +12,7 @@ from trunkline.transport.server import Server
 from trunkline.transport.websocket import connect_websocket
 
 __all__ = [
+    "Backoff",
     "Handler",
     "Headers",
     "HttpClient",
