@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from trunkline.realtime.openai import OpenAIRealtimeProvider, ServerVad
+from trunkline.realtime.provider import RealtimeProvider
 from trunkline.testing.brain import ScriptedBrain
 from trunkline.testing.openai_realtime import (
     Close,
@@ -53,7 +54,7 @@ FAULTS: dict[Trouble, Sequence[Fault]] = {
 class OpenAIStage:
     """The simulator, as a vendor of the suite."""
 
-    def __init__(self, simulator: OpenAIRealtimeSimulator, provider: OpenAIRealtimeProvider) -> None:
+    def __init__(self, simulator: OpenAIRealtimeSimulator, provider: RealtimeProvider) -> None:
         self.simulator = simulator
         self.provider = provider
 

@@ -41,7 +41,10 @@ def test_checks_that_do_not_apply_are_not_there() -> None:
         "test_a_stall_is_survived",
     }
     assert "test_a_broken_connection_ends_with_an_error" in Poor.checks()
-    assert len(Rich.checks()) == len(RealtimeProviderSuite.checks())
+    for name in RealtimeProviderSuite.checks():
+        assert (name in Rich.checks()) != name.endswith(
+            ("taken_up_again", "after_an_oversized_message", "vendors_limit")
+        ), name
 
 
 def test_it_is_imported_without_pytest() -> None:
@@ -91,7 +94,7 @@ async def test_a_session_that_leaves_a_task_is_noticed(monkeypatch: pytest.Monke
             @asynccontextmanager
             async def vendor(self, scene: Scene) -> AsyncIterator[OpenAIStage]:
                 async with openai_stage(scene) as vendor:
-                    dial = vendor.provider._dial
+                    dial = vendor.provider._dial  # type: ignore[attr-defined]
 
                     def leaking() -> AbstractAsyncContextManager[object]:
                         tasks.start_soon(anyio.sleep_forever)

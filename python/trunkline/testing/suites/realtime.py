@@ -15,12 +15,13 @@ Under pytest the class is collected like any other, with anyio's plugin (`anyio_
 
 from typing import Any
 
+from trunkline.testing.suites.realtime_endurance import Endurance
 from trunkline.testing.suites.realtime_lifetime import Lifetime
 from trunkline.testing.suites.realtime_troubles import Troubles
 from trunkline.testing.suites.realtime_turns import Turns
 
 
-class RealtimeProviderSuite(Turns, Troubles, Lifetime):
+class RealtimeProviderSuite(Turns, Troubles, Endurance, Lifetime):
     """Subclass it, say what the provider can do and what its vendor can suffer, and write `vendor`.
 
     A check that does not apply to such a provider is not there: neither collected nor counted.
