@@ -118,10 +118,7 @@ async def test_at_the_last_moment_it_is_replaced_although_it_is_busy() -> None:
     async with conversation(watchdog=None) as call:
         await call.pass_(3500)
         call.vendor.last.say(
-            SpeechStarted("u1"),
-            SpeechStopped("u1", 0),
-            UserTranscript("Tell me all", True, "u1"),
-            ResponseStarted("r1"),
+            SpeechStarted("u1"), SpeechStopped("u1", 0), UserTranscript("Tell me all", True, "u1"), ResponseStarted("r1")
         )
         call.vendor.last.say(AgentTranscript("It began", False, "a1", "r1"), AudioReceived(bytes(800), "a1", "r1"))
         call.vendor.last.say(AgentTranscript(" long ago", False, "a1", "r1"))
