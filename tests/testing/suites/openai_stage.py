@@ -115,9 +115,9 @@ async def openai_stage(
                 api_key="sk-test-0123456789",
                 base_url=simulator.url,
                 turn_detection=None if scene.manual_turns else ServerVad(),
-                connect_timeout=0.5,
-                ping_interval=0.1,
-                ping_timeout=0.1,
+                connect_timeout=3.0,
+                ping_interval=0.3,
+                ping_timeout=1.0,
                 **options,
             ),
         )
