@@ -163,7 +163,8 @@ class ConnectionLost(TransportError):
         return self.code in {1000, 1001}
 
     def __str__(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
+        # The reason is the other side's text, and this sentence is written to logs.
+        why = f": {''.join(c if c.isprintable() else '�' for c in self.reason)}" if self.reason else ""
         return f"the connection ended with code {self.code}{why}"
 
 
