@@ -3,7 +3,7 @@
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.conversation import HistoryItem
 from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
 from trunkline.realtime.config import RealtimeConfig, VADMode
 from trunkline.realtime.openai_dialect import BetaStream
@@ -191,7 +192,7 @@ class OpenAIRealtimeProvider:
             try:
                 with self._clock.move_on_after(self._connect_timeout):
                     stream = await stack.enter_async_context(self._dial())
-                    session = await self._set_up(stream, wanted)
+                    session = await self._set_up(stream, wanted, config.history)
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)
             except (TransportError, RemoteProtocolError) as error:
@@ -222,7 +223,9 @@ class OpenAIRealtimeProvider:
             clock=self._clock,
         )
 
-    async def _set_up(self, stream: MessageStream, wanted: Mapping[str, Any]) -> OpenAIRealtimeSession:
+    async def _set_up(
+        self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
+    ) -> OpenAIRealtimeSession:
         created = await self._wait_for(stream, SessionCreated)
         beta = created.beta if self._dialect is None else self._dialect == "beta"
         if beta:
@@ -230,7 +233,11 @@ class OpenAIRealtimeProvider:
         await stream.send(update_session(wanted))
         info = await self._wait_for(stream, SessionUpdated)
         info = replace(info, session_id=info.session_id or created.session_id, beta=beta)
-        return OpenAIRealtimeSession(stream, info, transcribe_output=self._transcribe_output, failures=self._failures)
+        session = OpenAIRealtimeSession(
+            stream, info, transcribe_output=self._transcribe_output, failures=self._failures
+        )
+        await session.seed(history)
+        return session
 
     async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
         """Read up to an event, past those that other servers send first; an error here is a refusal."""
