@@ -89,7 +89,8 @@ class Floor:
 
         Wishes stay, as do tool calls: the next session is told of them.
         """
-        owed = bool(self.running - self._dropped) or (self._turn_unanswered and self._answers_turns)
+        cut_short = bool(self.running - self._dropped) or (self._turn_unanswered and self._answers_turns)
+        owed = cut_short and not self.user_speaks  # else what the user is saying brings the answer
         self.running.clear()
         self.user_speaks = self.turn_waits = self._turn_unanswered = False
         return owed

@@ -44,6 +44,7 @@ class InputLog:
         self._format = audio_format
         self._room = audio_format.frame_bytes(1000 * seconds)
         self._entries: deque[Entry] = deque()
+        self._is_told_turns = False
         self._first = 0  # the number of the first entry; numbers are consecutive
         self._turns: deque[_Turn] = deque()
 
@@ -89,22 +90,29 @@ class InputLog:
         """The number that the next entry will have."""
         return self._first + len(self._entries)
 
-    def entry(self, number: int) -> Entry | None:
-        """An entry by its number; None if it was forgotten."""
-        return self._entries[number - self._first] if number >= self._first else None
+    def entry(self, number: int) -> Entry:
+        """An entry by its number, from `first` to before `last`."""
+        return self._entries[number - self._first]
 
     # ── the vendor's progress ────────────────────────────────────────────────────────────────────────────────────────
 
     def turn_ended(self, item_id: str, position: int) -> None:
         """The vendor heard the user's turn end at this position."""
+        self._is_told_turns = True
         self._turns.append(_Turn(item_id, min(position, self.end)))
 
-    def answer_began(self, response_id: str) -> bool:
-        """An answer to all turns so far; False if there was none to answer."""
-        waiting = [turn for turn in self._turns if turn.answered_by is None and not turn.is_settled]
-        for turn in waiting:
-            turn.answered_by = response_id
-        return bool(waiting)
+    def answer_began(self, response_id: str, *, unasked_at: int | None) -> None:
+        """An answer to all turns so far.
+
+        Args:
+            response_id: The answer.
+            unasked_at: What the vendor had been given, if it was not asked for the answer. From a vendor that tells of answers and never of
+                turns, such an answer shows that a turn had ended.
+        """
+        if unasked_at is not None and not self._is_told_turns:
+            self._turns.append(_Turn("", min(unasked_at, self.end)))
+        for turn in self._turns:
+            turn.answered_by = response_id if turn.answered_by is None else turn.answered_by
 
     def answer_completed(self, response_id: str) -> None:
         """The turns that it answered are settled."""
