@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.errors import InvalidConfig
 from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition
-from trunkline.wire.realtime.openai_session import function_tool
+from trunkline.wire.realtime.openai_options import function_tool
 
 
 def test_second_names_are_the_same_class() -> None:

@@ -77,14 +77,12 @@ __all__ = [
     "Watchdog",
 ]
 
-# A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = dict.fromkeys(
-    ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
-)
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
     **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
-    **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
+    **dict.fromkeys(
+        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+    ),
 }
 
 
