@@ -38,7 +38,7 @@ class Event:
     Attributes:
         timestamp: The time of day, in UTC.
         offset_ms: Milliseconds since the call's media began.
-        data: What the kind of event has to tell; the guide of the bridge lists the keys.
+        data: What the kind of event has to tell; the reference of the bridge lists the keys.
         error: For `error` events, what failed.
     """
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from trunkline.conversation import HistoryItem
 from trunkline.errors import RealtimeConnectionError, RealtimeError
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
 from trunkline.realtime.events import (
@@ -21,6 +22,7 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
 from trunkline.realtime.provider import (
     Capabilities,
@@ -32,7 +34,8 @@ from trunkline.realtime.provider import (
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
-    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
+    from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
+    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
 
 __all__ = [
     "AgentTranscript",
@@ -41,7 +44,9 @@ __all__ = [
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
+    "HistoryItem",
     "Interrupted",
+    "LastingProvider",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
     "RealtimeConfig",
@@ -50,6 +55,7 @@ __all__ = [
     "RealtimeProvider",
     "RealtimeProviderFactory",
     "RealtimeSession",
+    "ReconnectPolicy",
     "ResponseFinished",
     "ResponseStarted",
     "SemanticVad",
@@ -63,18 +69,28 @@ __all__ = [
     "ToolCallCancelled",
     "ToolCallRequested",
     "ToolDefinition",
+    "Transcription",
     "Usage",
     "UserTranscript",
+    "UserTurnCommitted",
     "VADMode",
+    "Watchdog",
 ]
 
 # A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai")
+_VENDORS = dict.fromkeys(
+    ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+)
+# What talks to a network is imported when it is asked for, with all that it needs.
+_LATE = {
+    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
+    **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _VENDORS:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_VENDORS[name]), name)
+    return getattr(import_module(_LATE[name]), name)

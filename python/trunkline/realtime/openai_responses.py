@@ -11,21 +11,38 @@ Nothing here waits or sends: the session tells what happened and sends what is g
 """
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from trunkline.errors import LocalProtocolError
 
 KEPT = 16
 """Requests remembered after they were sent: one that crosses with responses of the vendor's own is refused some events later."""
 
+EARLIER = "(earlier session)"
+"""Stands for the response whose tool calls were carried over; no vendor's id looks like it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
-    """A response to ask for; `event_id` comes back in the error if the vendor refuses it."""
+    """A response to ask for; `event_id` comes back in the error if the vendor refuses it.
+
+    `instructions` and `options`, fields of `response.create`, hold for this response alone.
+    """
 
     event_id: str
     instructions: str | None = None
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def response(self) -> Mapping[str, Any] | None:
+        """The fields in which it differs from the session; None if it does not."""
+        told = dict(self.options or {})
+        if self.instructions is not None:
+            told["instructions"] = self.instructions
+        return told or None
 
 
 class ResponseArbiter:
@@ -48,11 +65,12 @@ class ResponseArbiter:
 
     # ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def want(self, instructions: str | None = None) -> None:
-        """Wish for a response; several wishes without instructions are one, as one answer serves them all."""
-        if instructions is None and self._wishes and self._wishes[-1].instructions is None:
+    def want(self, instructions: str | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Wish for a response; several wishes that ask for nothing in particular are one, as one answer serves them all."""
+        wish = ResponseRequest(f"response-{next(self._numbers)}", instructions, options)
+        if wish.response is None and self._wishes and self._wishes[-1].response is None:
             return
-        self._wishes.append(ResponseRequest(f"response-{next(self._numbers)}", instructions))
+        self._wishes.append(wish)
 
     def next_request(self) -> ResponseRequest | None:
         """The request that you must send now, if there is one; it counts as sent."""
@@ -146,6 +164,11 @@ class ResponseArbiter:
         self._calls[call_id] = response_id
         self._batches.setdefault(response_id, set()).add(call_id)
         return True
+
+    def carry_over(self, call_ids: Iterable[str]) -> None:
+        """These calls were requested in an earlier session and are still unanswered; the last answer is a wish for a response."""
+        for call_id in call_ids:
+            self.call_requested(call_id, EARLIER)
 
     def begin_answer(self, call_id: str) -> None:
         """A tool call is about to be answered; you must call `finish_answer` once it is sent, or `withdraw_answer`.

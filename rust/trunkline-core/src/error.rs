@@ -26,6 +26,27 @@ pub enum Error {
         /// Bytes that were offered.
         len: usize,
     },
+    /// A frame that is not as long as the frames of its stream.
+    FrameLength {
+        /// Bytes of the frame.
+        len: usize,
+        /// Bytes of each frame of the stream.
+        frame_bytes: usize,
+    },
+    /// A setting that cannot work.
+    InvalidSetting {
+        /// Which one.
+        name: &'static str,
+        /// Why, with the value.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn setting(name: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::InvalidSetting { name, reason }
+    }
 }
 
 impl fmt::Display for Error {
@@ -42,6 +63,10 @@ impl fmt::Display for Error {
             Self::OutputTooSmall { needed, len } => {
                 write!(f, "the output needs {needed} bytes, got {len}")
             }
+            Self::FrameLength { len, frame_bytes } => {
+                write!(f, "a frame has {frame_bytes} bytes, got {len}")
+            }
+            Self::InvalidSetting { name, reason } => write!(f, "{name}: {reason}"),
         }
     }
 }

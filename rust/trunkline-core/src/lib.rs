@@ -17,21 +17,32 @@
 //!
 //! [`ring()`] makes the buffer between the task that produces audio and the one that plays it. The thread contract is in the types: one
 //! [`Producer`], one [`Consumer`], neither of which ever waits for the other.
+//!
+//! [`JitterBuffer`] makes an even stream of what a network delivers unevenly. [`dtmf()`] and [`DtmfDetector`] are the two ends of a keypad.
 
+mod arrival;
+mod conceal;
 mod convert;
+mod dtmf;
 mod error;
 mod filter;
 mod format;
 mod g711;
+mod jitter;
 mod level;
 mod pcm;
 mod resample;
 mod ring;
 mod sync;
+mod tone;
 
+pub use arrival::Position;
 pub use convert::{StreamConverter, convert};
+pub use dtmf::{DtmfDetector, dtmf};
 pub use error::Error;
 pub use format::{AudioFormat, Encoding, SAMPLE_RATES};
 pub use g711::{alaw_decode, alaw_encode, mulaw_decode, mulaw_encode};
+pub use jitter::{JitterBuffer, JitterStats};
 pub use level::{dbfs, rms};
 pub use ring::{Consumer, Gauge, Producer, ring};
+pub use tone::tone;
