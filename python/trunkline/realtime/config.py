@@ -10,7 +10,6 @@ from trunkline.realtime.provider import FunctionCallHandler, ProcessConfig, Real
 from trunkline.tools.definition import ToolDefinition
 from trunkline.tools.dispatch import ToolDispatcher
 
-
 AN_HOUR = 3600.0
 """Seconds; whoever runs the session sets the deadline of its tools, which is shorter."""
 

@@ -19,6 +19,7 @@ from trunkline.realtime.openai_dialect import BetaStream
 from trunkline.realtime.openai_failures import Failures
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket
 from trunkline.wire.realtime import openai_beta
 from trunkline.wire.realtime.openai import parse
@@ -55,7 +56,7 @@ MAX_MESSAGE = 16 * 2**20
 _NO_TEMPERATURE = "OpenAI's Realtime protocol has no such field; leave it None (servers of the older dialect have it)"
 
 
-class OpenAIRealtimeProvider:
+class OpenAIRealtimeProvider(StreamContract):
     """Sessions with OpenAI, or with a server that speaks the same protocol.
 
     What the constructor says holds for every session; a session's `ProcessConfig` goes before it, and its `extensions["openai"]`, fields
