@@ -61,7 +61,7 @@ docs: | .venv ## Build the documentation into docs/_build
 	$(RUN) sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 pins: | $(UV) ## Renew constraints.txt
-	$(UV) pip compile --quiet pyproject.toml --all-extras --all-groups --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bootstrap --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
 
 clean: ## Remove everything that was built
 	rm -rf .venv .tools target dist demo docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -139,6 +139,19 @@ async def test_one_answers_options_are_refused_where_they_are_said() -> None:
         await until(session, ResponseFinished)
 
 
+async def test_a_dialect_once_chosen_stays_whatever_a_later_echo_looks_like() -> None:
+    async def script(vendor: BetaVendor) -> None:
+        vendor.judge_sent = lambda _: None  # type: ignore[assignment]
+        await vendor.open_session()
+        await vendor.send("session.updated", session=CREATED)
+        await vendor.response_created("resp_1")
+
+    async with scripted(script, kind=BetaVendor) as provider, provider.connect(ProcessConfig()) as session:
+        await until(session, ResponseStarted)
+        with pytest.raises(InvalidConfig, match=r"response\.reasoning"):
+            await session.create_response(options={"reasoning": {"effort": "low"}})
+
+
 def test_an_unknown_dialect() -> None:
     with pytest.raises(InvalidConfig, match="dialect"):
         OpenAIRealtimeProvider(api_key=KEY, dialect="alpha")  # type: ignore[arg-type]

@@ -25,8 +25,10 @@ from trunkline.errors import (
 from trunkline.realtime.events import ErrorReported, ResponseFinished, SessionEnded
 from trunkline.realtime.openai import OpenAIRealtimeProvider
 from trunkline.realtime.openai_failures import Failures
+from trunkline.realtime.openai_session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
-from trunkline.transport import Response
+from trunkline.transport import Response, memory_pair
+from trunkline.wire.realtime.openai_session import PCM, SessionInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -225,6 +227,18 @@ async def test_a_session_through_a_proxy() -> None:
     ):
         pass
     assert len(proxy.targets) == 1
+
+
+async def test_a_send_that_meets_the_end_does_not_show_the_key_either() -> None:
+    ours, theirs = memory_pair()
+    session = OpenAIRealtimeSession(ours, SessionInfo("s", "m", PCM, PCM, True), failures=Failures(KEY))
+    await theirs.aclose(1011, f"bye {KEY}")
+    with pytest.raises(SessionClosed) as caught:
+        await session.send_audio(bytes(2))
+    assert isinstance(caught.value.__cause__, ConnectionLost)
+    assert caught.value.__cause__.reason == "bye [hidden]"
+    assert not shows_the_key(caught.value)
+    await session.aclose()
 
 
 def test_without_a_key_of_ones_own_what_looks_like_one_is_taken_out() -> None:

@@ -1,6 +1,7 @@
 """Wrong arguments are told to the model, path by path, and never reach a handler."""
 
 import json
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -81,7 +82,6 @@ async def test_right_arguments_reach_on_function_call_only() -> None:
         {"properties": {"a": {"pattern": "("}}},
         {"required": "a"},
         {"properties": {"a": {"$ref": "#/$defs/missing"}}},
-        {"properties": {"a": {"$ref": "http://127.0.0.1:9/schema.json"}}},
         {"properties": {"a": {"default": object()}}},
     ],
 )
@@ -89,6 +89,16 @@ def test_a_schema_that_is_not_valid_is_refused_when_the_dispatcher_is_built(para
     definition = ToolDefinition("order", "", parameters)
     with pytest.raises(InvalidConfig, match="parameters: of tool 'order'"):
         ToolDispatcher([definition])
+
+
+def test_a_schema_may_not_refer_to_the_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
+        with pytest.raises(InvalidConfig, match="parameters: of tool 'order'"):
+            ToolDispatcher([ToolDefinition("order", "", {"properties": {"a": {"$ref": address}}})])
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_importing_tools_does_not_load_the_validator() -> None:

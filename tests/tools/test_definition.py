@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from trunkline.errors import InvalidConfig
+<<<<<<< HEAD
 from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition
-from trunkline.wire.realtime.openai_session import function_tool
+from trunkline.wire.realtime.openai_options import function_tool
+=======
+from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition, tools_for_session
+>>>>>>> tools
 
 
 def test_second_names_are_the_same_class() -> None:
@@ -62,4 +66,5 @@ def test_a_definition_survives_json() -> None:
 
 def test_the_vendor_is_told_name_description_and_parameters() -> None:
     definition = ToolDefinition("t", "d", timeout=3, on_interruption="cancel", filler="Hm.", filler_after=1)
-    assert set(function_tool(definition)) == {"type", "name", "description", "parameters"}
+    (told,) = tools_for_session([definition]) or []
+    assert set(told["function"]) == {"name", "description", "parameters"}

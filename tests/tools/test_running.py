@@ -107,6 +107,25 @@ async def test_a_listener_that_fails_harms_nobody(caplog: pytest.LogCaptureFixtu
     assert caplog.text.count("a listener to tools failed") == 2
 
 
+async def test_the_end_of_the_telephone_call_is_an_answer_too() -> None:
+    late: list[str] = []
+    tools = ToolDispatcher(
+        [weather(on_interruption="detach")], {"get_weather": hang}, on_late=lambda _, call: late.append(call.error)
+    )
+    ended = "Tool get_weather: cancelled: the telephone call ended"
+    async with anyio.create_task_group() as tasks:
+        phone = Phone(tools, tasks)
+        async with anyio.create_task_group() as background:
+            tools.start(background)
+            await phone.request("detached")
+            tools.interrupt()
+            await phone.request("waiting")
+            background.cancel_scope.cancel()
+    assert phone.told["waiting"] == {"error": ended}
+    assert late == [ended]
+    assert tools.counters.cancelled == 2
+
+
 async def test_a_tool_that_may_be_detached_needs_a_task_group() -> None:
     tools = ToolDispatcher([weather(on_interruption="detach")], {"get_weather": hang})
     with pytest.raises(LocalProtocolError, match="start"):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from trunkline.conversation import HistoryItem
 from trunkline.errors import RealtimeConnectionError, RealtimeError
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, VADMode
 from trunkline.realtime.events import (
@@ -23,6 +24,8 @@ from trunkline.realtime.events import (
     UserTranscript,
     UserTurnCommitted,
 )
+from trunkline.realtime.fallback import Attempt
+from trunkline.realtime.outputs import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
     Capabilities,
     FunctionCallHandler,
@@ -30,27 +33,39 @@ from trunkline.realtime.provider import (
     RealtimeProvider,
     RealtimeSession,
 )
+from trunkline.realtime.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
+    from trunkline.realtime.client import Client, ClientStats, RealtimeClient
+    from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
     from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
 
 __all__ = [
     "AgentTranscript",
+    "Attempt",
+    "AudioChunk",
     "AudioReceived",
+    "AudioStream",
     "Capabilities",
+    "Client",
+    "ClientStats",
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
+    "HistoryItem",
     "Interrupted",
+    "LastingProvider",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
+    "RealtimeClient",
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
     "RealtimeProvider",
     "RealtimeProviderFactory",
     "RealtimeSession",
+    "ReconnectPolicy",
     "ResponseFinished",
     "ResponseStarted",
     "SemanticVad",
@@ -61,25 +76,33 @@ __all__ = [
     "SessionRotated",
     "SpeechStarted",
     "SpeechStopped",
+    "StreamContract",
+    "StreamStats",
     "ToolCallCancelled",
     "ToolCallRequested",
     "ToolDefinition",
+    "Transcript",
     "Transcription",
     "Usage",
     "UserTranscript",
     "UserTurnCommitted",
     "VADMode",
+    "Watchdog",
 ]
 
-# A vendor's client is imported when it is asked for, with all that it needs.
-_VENDORS = dict.fromkeys(
-    ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
-)
+# What talks to a network is imported when it is asked for, with all that it needs.
+_LATE = {
+    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
+    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
+    **dict.fromkeys(
+        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _VENDORS:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_VENDORS[name]), name)
+    return getattr(import_module(_LATE[name]), name)

@@ -1,6 +1,5 @@
 """A realtime provider and its session described in one place, for the gateway and the voice facade alike."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +9,9 @@ from trunkline.errors import InvalidConfig, ToolError
 from trunkline.realtime.provider import FunctionCallHandler, ProcessConfig, RealtimeProvider
 from trunkline.tools.definition import ToolDefinition
 from trunkline.tools.dispatch import ToolDispatcher
+
+AN_HOUR = 3600.0
+"""Seconds; whoever runs the session sets the deadline of its tools, which is shorter."""
 
 
 class VADMode(StrEnum):
@@ -92,7 +94,7 @@ class RealtimeConfig:
         """The part that is about one session: plain functions are definitions there, and `on_function_call` runs them."""
         # Whoever calls `on_function_call` has a time limit for it.
         dispatcher = ToolDispatcher(
-            (*self.functions, *self.tools), on_function_call=self.on_function_call, timeout=math.inf
+            (*self.functions, *self.tools), on_function_call=self.on_function_call, timeout=AN_HOUR
         )
         plain = any(not isinstance(tool, ToolDefinition) for tool in self.tools)
         return ProcessConfig(

@@ -3,7 +3,7 @@
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -12,12 +12,14 @@ from urllib.parse import quote, urlsplit
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.conversation import HistoryItem
 from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
 from trunkline.realtime.config import RealtimeConfig, VADMode
 from trunkline.realtime.openai_dialect import BetaStream
 from trunkline.realtime.openai_failures import Failures
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket
 from trunkline.wire.realtime import openai_beta
 from trunkline.wire.realtime.openai import parse
@@ -54,7 +56,7 @@ MAX_MESSAGE = 16 * 2**20
 _NO_TEMPERATURE = "OpenAI's Realtime protocol has no such field; leave it None (servers of the older dialect have it)"
 
 
-class OpenAIRealtimeProvider:
+class OpenAIRealtimeProvider(StreamContract):
     """Sessions with OpenAI, or with a server that speaks the same protocol.
 
     What the constructor says holds for every session; a session's `ProcessConfig` goes before it, and its `extensions["openai"]`, fields
@@ -191,7 +193,7 @@ class OpenAIRealtimeProvider:
             try:
                 with self._clock.move_on_after(self._connect_timeout):
                     stream = await stack.enter_async_context(self._dial())
-                    session = await self._set_up(stream, wanted)
+                    session = await self._set_up(stream, wanted, config.history)
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)
             except (TransportError, RemoteProtocolError) as error:
@@ -222,7 +224,9 @@ class OpenAIRealtimeProvider:
             clock=self._clock,
         )
 
-    async def _set_up(self, stream: MessageStream, wanted: Mapping[str, Any]) -> OpenAIRealtimeSession:
+    async def _set_up(
+        self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
+    ) -> OpenAIRealtimeSession:
         created = await self._wait_for(stream, SessionCreated)
         beta = created.beta if self._dialect is None else self._dialect == "beta"
         if beta:
@@ -230,7 +234,11 @@ class OpenAIRealtimeProvider:
         await stream.send(update_session(wanted))
         info = await self._wait_for(stream, SessionUpdated)
         info = replace(info, session_id=info.session_id or created.session_id, beta=beta)
-        return OpenAIRealtimeSession(stream, info, transcribe_output=self._transcribe_output, failures=self._failures)
+        session = OpenAIRealtimeSession(
+            stream, info, transcribe_output=self._transcribe_output, failures=self._failures
+        )
+        await session.seed(history)
+        return session
 
     async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
         """Read up to an event, past those that other servers send first; an error here is a refusal."""

@@ -11,7 +11,7 @@ Nothing here waits or sends: the session tells what happened and sends what is g
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -20,6 +20,9 @@ from trunkline.errors import LocalProtocolError
 
 KEPT = 16
 """Requests remembered after they were sent: one that crosses with responses of the vendor's own is refused some events later."""
+
+EARLIER = "(earlier session)"
+"""Stands for the response whose tool calls were carried over; no vendor's id looks like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,11 @@ class ResponseArbiter:
         self._calls[call_id] = response_id
         self._batches.setdefault(response_id, set()).add(call_id)
         return True
+
+    def carry_over(self, call_ids: Iterable[str]) -> None:
+        """These calls were requested in an earlier session and are still unanswered; the last answer is a wish for a response."""
+        for call_id in call_ids:
+            self.call_requested(call_id, EARLIER)
 
     def begin_answer(self, call_id: str) -> None:
         """A tool call is about to be answered; you must call `finish_answer` once it is sent, or `withdraw_answer`.

@@ -2,12 +2,13 @@
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from trunkline.audio import AudioFormat
+from trunkline.conversation import HistoryItem, pending_calls
 from trunkline.errors import (
     InvalidConfig,
     LocalProtocolError,
@@ -39,6 +40,7 @@ CAPABILITIES = Capabilities(
     cancel=True,
     manual_turns=True,
     interrupts_itself=True,
+    session_limit=3600.0,
 )
 
 _STATUSES: dict[str, Literal["completed", "cancelled", "incomplete", "failed"]] = {
@@ -234,6 +236,18 @@ class OpenAIRealtimeSession:
             self._finish(SESSION_EXPIRED, self._failures.told(error))
         else:
             self._events.append(events.ErrorReported(self._failures.told(error)))
+
+    # ── what went before ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def seed(self, history: Sequence[HistoryItem]) -> None:
+        """Tell the model what went before; calls without a result may be answered as if they had been requested here.
+
+        Raises:
+            TransportError: The connection broke.
+        """
+        for told in history:
+            await self._stream.send(command.create_item(command.history_item(told)))
+        self._responses.carry_over(pending_calls(history))
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

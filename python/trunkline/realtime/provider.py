@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from trunkline.audio import AudioFormat
+from trunkline.conversation import HistoryItem
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.events import SessionEvent
 from trunkline.tools.definition import ToolDefinition
@@ -27,6 +28,7 @@ class Capabilities:
             session if it is off.
         interrupts_itself: The vendor cancels a running answer by itself when it hears the user.
         resume: A broken session can be taken up again.
+        session_limit: Seconds after which the vendor ends a session; None where it does not.
     """
 
     input_rate: int
@@ -37,6 +39,7 @@ class Capabilities:
     manual_turns: bool = False
     interrupts_itself: bool = True
     resume: bool = False
+    session_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class ProcessConfig:
         input_format: The format the caller would like to send; honoured where the vendor has it.
         output_format: The format the caller would like to get, likewise.
         allow_interruption: False: the vendor must not cancel its answer when the user speaks.
+        history: What went before, oldest first: the model is told it when the session is set up, and answers nothing of it by itself.
+            A tool call whose result is not among it is still being worked on: `send_tool_result` takes its answer in the new session.
     """
 
     instructions: str | None = None
@@ -64,6 +69,7 @@ class ProcessConfig:
     input_format: AudioFormat | None = None
     output_format: AudioFormat | None = None
     allow_interruption: bool = True
+    history: Sequence[HistoryItem] = ()
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0 <= self.temperature <= 2:

@@ -242,11 +242,13 @@ class ToolDispatcher:
     def _end(self, call: RunningCall, outcome: Outcome) -> None:
         now = self._clock.now()
         del self._running[call.call_id]
-        self._tally.end(outcome.fate or "cancelled", call.duration_ms(now))
-        if outcome.fate is None:  # cancelled from outside, so nobody waits for the answer
-            return
+        fate = outcome.fate
+        if fate is None:  # cancelled from outside
+            fate = "cancelled"
+            outcome.fail(fate, ToolError(call.name, "cancelled: the telephone call ended"))
+        self._tally.end(fate, call.duration_ms(now))
         if not call.answer(outcome.result, outcome.error, now):
-            logger.info("tool %s, detached before, has ended: %s", call.name, outcome.fate)
+            logger.info("tool %s, detached before, has ended: %s", call.name, fate)
             if self._on_late is not None:
                 _tell(self._on_late, call.call_id, call.told(outcome.result, outcome.error, now))
 

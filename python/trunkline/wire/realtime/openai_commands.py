@@ -8,6 +8,8 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from trunkline.conversation import HistoryItem
+
 MAX_APPEND_BYTES = 8 * 1024 * 1024
 """Audio that one append may hold; the vendor's limit is 15 MiB, which base64 makes of 11."""
 
@@ -44,9 +46,27 @@ def message_item(role: Literal["user", "assistant", "system"], text: str) -> dic
     return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 
 
+def function_call_item(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    """A function call of an earlier session, for `create_item`; without it the vendor refuses the answer to that call."""
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+
+
 def function_output_item(call_id: str, output: str) -> dict[str, Any]:
     """The answer to a function call, for `create_item`; `output` is any text, usually JSON."""
     return {"type": "function_call_output", "call_id": call_id, "output": output}
+
+
+def history_item(told: HistoryItem) -> dict[str, Any]:
+    """What went before, for `create_item`: messages in text (§7, "Seeding history"), tool calls and results as themselves."""
+    match told.role:
+        case "tool_call":
+            return function_call_item(told.call_id, told.name, told.arguments)
+        case "tool_result":
+            return function_output_item(told.call_id, told.text)
+        case "agent":
+            return message_item("assistant", told.text)
+        case "user" | "system":
+            return message_item(told.role, told.text)
 
 
 def retrieve_item(item_id: str, *, event_id: str | None = None) -> str:
