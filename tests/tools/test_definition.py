@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trunkline.errors import InvalidConfig
-from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition
+from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition, tools_for_session
 
 
 def test_second_names_are_the_same_class() -> None:
