@@ -93,7 +93,7 @@ async def test_plain_functions_are_tools() -> None:
     failed = await tools.run("call_2", "opening_hours", '{"day": "never"}')
     assert failed.error == "Tool opening_hours: failed"
     wrong = await tools.run("call_3", "opening_hours", '{"dya": "Monday"}')
-    assert wrong.error.startswith("Tool opening_hours: day: ")
+    assert '"day" is a required property' in wrong.error
     assert (await tools.run("call_4", "book", "{}")).result == "done"
     assert asked == [("call_4", "book", "{}")]
 

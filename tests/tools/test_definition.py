@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from trunkline.errors import InvalidConfig
-<<<<<<< HEAD
-from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition
-from trunkline.wire.realtime.openai_options import function_tool
-=======
 from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition, tools_for_session
->>>>>>> tools
 
 
 def test_second_names_are_the_same_class() -> None:
