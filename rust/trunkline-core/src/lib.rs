@@ -27,6 +27,8 @@ mod level;
 mod pcm;
 mod resample;
 mod ring;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 mod sync;
 
 pub use convert::{StreamConverter, convert};

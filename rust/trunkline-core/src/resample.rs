@@ -1,5 +1,7 @@
 //! From one sample rate to another, by the exact ratio of the two.
 //!
+//! This is the reference; on a processor with AVX2 the loops of `simd.rs` run instead.
+//!
 //! Output `n` lies at input time `n · down / up`. It is the sum of `taps` inputs around that time, weighted by the filter's phase there, so
 //! it can be made as soon as the filter's later half has arrived: that is the delay. Each output is summed in an order of its own that does
 //! not depend on where chunks begin and end, so any chunking gives the same samples, to the bit.
@@ -7,9 +9,31 @@
 use std::array;
 
 use crate::filter::{Filter, LANES};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Avx2;
 
 /// Outputs of one phase that are summed side by side.
 const BLOCK: usize = 16;
+
+/// Which instructions the inner loops are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// Those that every processor has.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+}
+
+impl Kernel {
+    /// Those of this processor.
+    pub(crate) fn fastest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::detect() {
+            return Self::Avx2(avx2);
+        }
+        Self::Portable
+    }
+}
 
 /// A streaming resampler of one channel.
 ///
@@ -27,11 +51,12 @@ pub(crate) struct Resampler {
     phase: usize,
     taken: usize,
     given: usize,
+    kernel: Kernel,
 }
 
 impl Resampler {
     /// Makes a resampler between two different rates of [`SAMPLE_RATES`](crate::SAMPLE_RATES), in hertz.
-    pub(crate) fn new(from: u32, to: u32) -> Self {
+    pub(crate) fn new(from: u32, to: u32, kernel: Kernel) -> Self {
         let mut resampler = Self {
             filter: Filter::between(from, to),
             input_rate: from,
@@ -40,6 +65,7 @@ impl Resampler {
             phase: 0,
             taken: 0,
             given: 0,
+            kernel,
         };
         resampler.reset();
         resampler
@@ -63,10 +89,14 @@ impl Resampler {
     /// Fills `out`, which is no longer than [`ready_after(0)`](Self::ready_after).
     pub(crate) fn pull(&mut self, out: &mut [i16]) {
         let Filter { up, down, .. } = *self.filter;
-        if down == 1 {
-            self.sweep_phases(out);
-        } else {
-            self.step_outputs(out);
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => {
+                let inputs = self.window.get(self.start..).unwrap_or_default();
+                avx2.pull(self.filter, self.phase, inputs, out);
+            }
+            Kernel::Portable if down == 1 => self.sweep_phases(out),
+            Kernel::Portable => self.step_outputs(out),
         }
         let position = self.phase + out.len() * down;
         self.start += position / up;
@@ -196,7 +226,7 @@ fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
 ///
 /// Adding 1.5 · 2²³ moves the integer into the mantissa's lowest bits, rounded; unlike `as`, that takes two instructions on every machine.
 #[inline]
-fn round(sum: f32) -> i16 {
+pub(crate) fn round(sum: f32) -> i16 {
     const INTEGERS_LOWEST: f32 = 12_582_912.0;
     let clipped = if sum < -32_768.0 { -32_768.0 } else { sum };
     let clipped = if clipped > 32_767.0 {
@@ -215,7 +245,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn whole(from: u32, to: u32, input: &[i16]) -> Vec<i16> {
-        let mut resampler = Resampler::new(from, to);
+        with(Kernel::fastest(), from, to, input)
+    }
+
+    fn with(kernel: Kernel, from: u32, to: u32, input: &[i16]) -> Vec<i16> {
+        let mut resampler = Resampler::new(from, to, kernel);
         let mut out = vec![0; resampler.ready_after(input.len())];
         resampler.push(input.iter().copied());
         resampler.pull(&mut out);
@@ -239,8 +273,9 @@ mod tests {
             (from, to) in rates(),
             input in prop::collection::vec(any::<i16>(), 0..1500),
             sizes in prop::collection::vec(0_usize..200, 1..20),
+            kernel in prop::sample::select(vec![Kernel::fastest(), Kernel::Portable]),
         ) {
-            let mut resampler = Resampler::new(from, to);
+            let mut resampler = Resampler::new(from, to, kernel);
             let (mut out, mut rest) = (Vec::new(), input.as_slice());
             for size in sizes.iter().cycle().take(input.len() + 1).chain([&input.len()]) {
                 let (chunk, later) = rest.split_at(rest.len().min(*size));
@@ -254,7 +289,33 @@ mod tests {
             resampler.finish(&mut tail);
             out.extend(tail);
             prop_assert_eq!(out.len(), (input.len() * to as usize).div_ceil(from as usize));
-            prop_assert!(out == whole(from, to, &input));
+            prop_assert!(out == with(kernel, from, to, &input));
+        }
+    }
+
+    #[test]
+    fn all_kernels_make_the_same_but_for_the_last_place_of_a_few() {
+        let mut state = 1_u32;
+        let noise: Vec<i16> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            i16::from_be_bytes([state.to_be_bytes()[0], state.to_be_bytes()[1]])
+        })
+        .take(5_000)
+        .collect();
+        for from in SAMPLE_RATES {
+            for to in SAMPLE_RATES.into_iter().filter(|&to| to != from) {
+                let portable = with(Kernel::Portable, from, to, &noise);
+                let fastest = with(Kernel::fastest(), from, to, &noise);
+                assert_eq!(portable.len(), fastest.len());
+                let apart = |(a, b): (&i16, &i16)| a.abs_diff(*b);
+                let differences: Vec<u16> = portable.iter().zip(&fastest).map(apart).collect();
+                assert!(differences.iter().all(|&apart| apart <= 1));
+                let differing: usize = differences.iter().copied().map(usize::from).sum();
+                assert!(
+                    differing * 200 < differences.len(),
+                    "{from} to {to}: {differing}"
+                );
+            }
         }
     }
 
