@@ -1,7 +1,9 @@
 //! From one audio format to another, as the audio comes.
 
+use std::mem;
+
 use crate::resample::{Kernel, Resampler};
-use crate::{AudioFormat, Encoding, Error, g711, pcm};
+use crate::{AudioFormat, Encoding, Error, base64, g711, pcm};
 
 /// Bytes of the widest sample: 16 bits, stereo.
 const WIDEST: usize = 4;
@@ -23,6 +25,15 @@ pub struct StreamConverter {
     /// What came in, as linear samples; empty between calls, kept for its memory.
     read: Vec<i16>,
     tracks: Vec<Track>,
+    message: Message,
+}
+
+/// What a wire message said and what it is answered with; kept for their memory.
+#[derive(Debug, Clone, Default)]
+struct Message {
+    audio: Vec<u8>,
+    converted: Vec<u8>,
+    text: Vec<u8>,
 }
 
 /// One channel on its way.
@@ -60,6 +71,7 @@ impl StreamConverter {
             carried: Vec::with_capacity(WIDEST),
             read: Vec::new(),
             tracks: vec![track; usize::from(from.channels().min(to.channels()))],
+            message: Message::default(),
         }
     }
 
@@ -124,6 +136,32 @@ impl StreamConverter {
         let written = self.convert_into(input, &mut out);
         debug_assert_eq!(written, Ok(out.len()));
         out
+    }
+
+    /// Converts the chunk that a wire message carries as base64, and returns base64.
+    ///
+    /// ```
+    /// # use trunkline_core::{AudioFormat, Encoding, StreamConverter};
+    /// let mulaw = AudioFormat::new(Encoding::Mulaw, 8_000, 1)?;
+    /// let alaw = AudioFormat::new(Encoding::Alaw, 8_000, 1)?;
+    /// assert_eq!(StreamConverter::new(mulaw, alaw).convert_base64(b"//9/")?, "1dXV");
+    /// # Ok::<(), trunkline_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidBase64`]; nothing was taken in then.
+    pub fn convert_base64(&mut self, text: &[u8]) -> Result<&str, Error> {
+        let mut message = mem::take(&mut self.message);
+        let converted = base64::decode(text, &mut message.audio).and_then(|()| {
+            message
+                .converted
+                .resize(self.output_len(message.audio.len()), 0);
+            self.convert_into(&message.audio, &mut message.converted)
+        });
+        base64::encode(&message.converted, &mut message.text);
+        self.message = message;
+        converted.map(|_| str::from_utf8(&self.message.text).unwrap_or_default())
     }
 
     /// How many bytes [`flush`](Self::flush) returns.

@@ -18,6 +18,7 @@
 //! [`ring()`] makes the buffer between the task that produces audio and the one that plays it. The thread contract is in the types: one
 //! [`Producer`], one [`Consumer`], neither of which ever waits for the other.
 
+mod base64;
 mod convert;
 mod error;
 mod filter;
