@@ -21,6 +21,9 @@ use crate::filter::Filter;
 /// Samples in a register of 32-bit numbers.
 const EIGHT: usize = 8;
 
+/// Outputs that are summed side by side where each takes a register or two.
+const FOUR: usize = 4;
+
 /// Registers of inputs that meet the same weight.
 const WIDE: usize = 4;
 
@@ -43,10 +46,10 @@ impl Avx2 {
                 (3, 1) => raise::<3, 3>(filter, inputs, out),
                 (4, 1) => raise::<4, 2>(filter, inputs, out),
                 (6, 1) => raise::<6, 3>(filter, inputs, out),
-                (1, 2) => lower::<2>(filter, inputs, out),
-                (1, 3) => lower::<3>(filter, inputs, out),
-                (1, 4) => lower::<4>(filter, inputs, out),
-                (1, 6) => lower::<6>(filter, inputs, out),
+                (1, 2) => lower::<2, 4>(filter, inputs, out),
+                (1, 3) => lower::<3, 8>(filter, inputs, out),
+                (1, 4) => lower::<4, 4>(filter, inputs, out),
+                (1, 6) => lower::<6, 4>(filter, inputs, out),
                 _ => step(filter, phase, inputs, out),
             }
         }
@@ -114,25 +117,65 @@ fn weigh<const TOGETHER: usize>(
     sums
 }
 
-/// Of every `DOWN` inputs one begins an output; all have the same row, and eight are summed at a time.
+/// Of every `DOWN` inputs one begins an output, and all have the same row. Outputs that lie `APART` of each other begin whole registers of
+/// inputs apart, so that they can share those.
 #[target_feature(enable = "avx2,fma")]
-fn lower<const DOWN: usize>(filter: &Filter, mut inputs: &[f32], out: &mut [i16]) {
-    let row = filter.phase(0);
-    let (eights, rest) = out.as_chunks_mut::<EIGHT>();
-    for out in eights {
-        let mut sums = [_mm256_setzero_ps(); EIGHT];
-        let runs = inputs.windows((EIGHT - 1) * DOWN + EIGHT).step_by(EIGHT);
-        for (weights, run) in row.as_chunks().0.iter().zip(runs) {
-            let weights = load(weights);
-            for (sum, run) in sums.iter_mut().zip(run.windows(EIGHT).step_by(DOWN)) {
-                let run = run.as_chunks().0;
-                *sum = _mm256_fmadd_ps(weights, load(&run[0]), *sum);
-            }
+fn lower<const DOWN: usize, const APART: usize>(
+    filter: &Filter,
+    mut inputs: &[f32],
+    out: &mut [i16],
+) {
+    const { assert!((DOWN * APART).is_multiple_of(EIGHT) && APART.is_multiple_of(FOUR)) };
+    let (weights, _) = filter.phase(0).as_chunks();
+    let (blocks, rest) = out.split_at_mut(out.len() - out.len() % (2 * APART));
+    for block in blocks.chunks_exact_mut(2 * APART) {
+        let mut sums = [_mm256_setzero_ps(); 4 * FOUR];
+        for first in (0..APART).step_by(FOUR) {
+            let shift = DOWN * APART / EIGHT;
+            let (near, far) = pairs::<DOWN>(weights, &inputs[first * DOWN..], shift);
+            sums[first..][..FOUR].copy_from_slice(&near);
+            sums[APART + first..][..FOUR].copy_from_slice(&far);
         }
-        *out = samples(rounded(totals(sums)));
-        inputs = &inputs[EIGHT * DOWN..];
+        for (out, sums) in block.as_chunks_mut().0.iter_mut().zip(sums.as_chunks().0) {
+            *out = samples(rounded(totals(sums)));
+        }
+        inputs = &inputs[2 * APART * DOWN..];
     }
     step(filter, 0, inputs, rest);
+}
+
+/// Weighs the inputs of four neighbouring outputs, and of the four that begin `shift` registers later.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn pairs<const DOWN: usize>(
+    weights: &[[f32; EIGHT]],
+    inputs: &[f32],
+    shift: usize,
+) -> ([__m256; FOUR], [__m256; FOUR]) {
+    let (mut near, mut far) = ([_mm256_setzero_ps(); FOUR], [_mm256_setzero_ps(); FOUR]);
+    let mut runs = inputs.windows((FOUR - 1) * DOWN + EIGHT).step_by(EIGHT);
+    let (early, late) = weights.split_at(shift);
+    for (weights, run) in early.iter().zip(&mut runs) {
+        let weights = load(weights);
+        for (at, near) in near.iter_mut().enumerate() {
+            *near = _mm256_fmadd_ps(weights, load_from(run, at * DOWN), *near);
+        }
+    }
+    for ((late, weights), run) in late.iter().zip(weights).zip(&mut runs) {
+        let (late, weights) = (load(late), load(weights));
+        for (at, (near, far)) in near.iter_mut().zip(&mut far).enumerate() {
+            let eight = load_from(run, at * DOWN);
+            *near = _mm256_fmadd_ps(late, eight, *near);
+            *far = _mm256_fmadd_ps(weights, eight, *far);
+        }
+    }
+    for (weights, run) in weights[weights.len() - shift..].iter().zip(runs) {
+        let weights = load(weights);
+        for (at, far) in far.iter_mut().enumerate() {
+            *far = _mm256_fmadd_ps(weights, load_from(run, at * DOWN), *far);
+        }
+    }
+    (near, far)
 }
 
 /// Each output has a row of its own; eight are totalled at a time.
@@ -149,7 +192,7 @@ fn step(filter: &Filter, mut phase: usize, mut inputs: &[f32], out: &mut [i16]) 
             phase -= carried * up;
             inputs = &inputs[(skip + carried).min(inputs.len())..];
         }
-        let made = samples(rounded(totals(sums)));
+        let made = samples(rounded(totals(&sums)));
         out.copy_from_slice(&made[..out.len()]);
     }
 }
@@ -168,7 +211,7 @@ fn products(row: &[f32], run: &[f32]) -> __m256 {
 /// The sum of each register's lanes.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn totals(sums: [__m256; EIGHT]) -> __m256 {
+fn totals(sums: &[__m256; EIGHT]) -> __m256 {
     let pairs = |at: usize| _mm256_hadd_ps(sums[at], sums[at + 1]);
     let (low, high) = (
         _mm256_hadd_ps(pairs(0), pairs(2)),
@@ -239,6 +282,12 @@ const fn places<const UP: usize>() -> [[[u8; 16]; UP]; UP] {
 fn load(eight: &[f32; EIGHT]) -> __m256 {
     // SAFETY: all eight are borrowed, and they need not be aligned.
     unsafe { _mm256_loadu_ps(eight.as_ptr()) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn load_from(run: &[f32], at: usize) -> __m256 {
+    load(run[at..].first_chunk().unwrap_or(&[0.0; EIGHT]))
 }
 
 fn vector(bytes: [u8; 16]) -> __m128i {
