@@ -38,10 +38,11 @@ lint: | .venv ## Check style, types, stubs, imports and the Rust code
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: | .venv ## Measure speed, side by side with other libraries
-	@$(INSTALL) '.[testing,trio]' --group test
-	cargo bench --quiet --workspace
-	$(RUN) python -m benches
+bench: | .venv ## Measure speed and quality beside other libraries, into docs/benchmarks
+	@$(INSTALL) '.[testing,trio]' --group bench
+	@mkdir -p target
+	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
+	$(RUN) python -m benches --core target/benches.txt $(ARGS)
 
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs

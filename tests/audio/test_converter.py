@@ -210,7 +210,7 @@ def test_the_callers_memory_may_be_an_array() -> None:
         (out.astype(np.float32), '"f"'),
     ):
         with pytest.raises(InvalidAudioData, match=why):
-            same.convert(b"", out=wrong)  # type: ignore[call-overload]
+            same.convert(b"", out=wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidAudioData, match="must be bytes, got"):
         StreamConverter(OPENAI, TWILIO).convert(pcm, out=out)  # µ-law is no 16-bit integer
 

@@ -12,8 +12,8 @@ use crate::filter::{Filter, LANES};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx2;
 
-/// Outputs of one phase that are summed side by side.
-const BLOCK: usize = 16;
+/// Outputs of one phase that are summed side by side, and outputs of any that are rounded so.
+const BLOCK: usize = 32;
 
 /// Which instructions the inner loops are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,14 +157,18 @@ impl Resampler {
         let Filter { up, down, taps, .. } = *self.filter;
         let (inputs, steps) = (down / up, down % up);
         let (mut start, mut phase) = (self.start, self.phase);
-        for sample in out {
-            *sample = round(dot(self.filter.phase(phase), &self.window[start..][..taps]));
-            start += inputs;
-            phase += steps;
-            if phase >= up {
-                start += 1;
-                phase -= up;
+        for block in out.chunks_mut(BLOCK) {
+            let mut sums = [0.0; BLOCK];
+            for sum in sums.iter_mut().take(block.len()) {
+                *sum = dot(self.filter.phase(phase), &self.window[start..][..taps]);
+                start += inputs;
+                phase += steps;
+                if phase >= up {
+                    start += 1;
+                    phase -= up;
+                }
             }
+            block.copy_from_slice(&sums.map(round)[..block.len()]);
         }
     }
 }
@@ -179,9 +183,9 @@ fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item =
                 *sum += weight * input;
             }
         }
-        // The sums come first in `zip`, or it would take one output too many before it sees that they have ended.
-        for (sum, sample) in sums.into_iter().zip(out.by_ref()) {
-            *sample = round(sum);
+        // The samples come first in `zip`, or it would take one output too many before it sees that they have ended.
+        for (made, sample) in sums.map(round).into_iter().zip(out.by_ref()) {
+            *sample = made;
         }
         at += BLOCK;
     }
@@ -197,17 +201,16 @@ fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item =
 
 /// Weighs one run of inputs, as long as the row, which is whole [`LANES`].
 fn dot(row: &[f32], inputs: &[f32]) -> f32 {
-    let sums = lanes(row, inputs);
-    let eight: [f32; 8] = array::from_fn(|lane| sums[lane] + sums[lane + 8]);
-    let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
+    let [a, b, c, d] = quarters(row, inputs);
+    (a + c) + (b + d)
 }
 
-/// Sums every sixteenth product in a lane of its own.
+/// Sums every sixteenth product in a lane of its own, and every fourth lane.
 ///
-/// Kept apart because the compiler, when it sees how the lanes are summed, arranges them for that and not for the loop: twice as slow.
+/// Kept apart because the compiler, when it sees how the quarters are summed, arranges the lanes for that and not for the loop: twice as
+/// slow.
 #[inline(never)]
-fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
+fn quarters(row: &[f32], inputs: &[f32]) -> [f32; 4] {
     let mut sums = [0.0; LANES];
     for (weights, run) in row
         .as_chunks::<LANES>()
@@ -219,7 +222,7 @@ fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
             *sum += weight * input;
         }
     }
-    sums
+    array::from_fn(|lane| (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]))
 }
 
 /// Rounds to the nearest sample, and clips what the filter overshoots.
