@@ -32,8 +32,9 @@ A frame of 20 ms, bytes in and bytes out, through Python; quality between 8 and 
 QUALITY = """
 *Ripple*: how far a tone from 100 Hz to 3.4 kHz leaves its level. *Images*: the loudest that such a tone leaves elsewhere on the way up,
 below 3.4 kHz or from 4.6 kHz on. *Aliases*: the loudest that is left of a tone from 4.6 kHz on, on the way down. *SINAD*: a tone of 1 kHz
-against all that is not that tone; 16 bits allow about 95 dB at its level. *Delay*: how long after a sample its place in the output comes out,
-fed sample by sample; the longer of both ways. *Seam*: how far a sample is from itself, at most, when the same noise comes in other chunks.
+against all that is not that tone; 16 bits allow about 95 dB at its level. *Delay*: how long after a sample its place in the output comes
+out, fed sample by sample; the longer of both ways. *Seam*: how far a sample is from itself, at most, when the same noise comes in other
+chunks.
 
 ![Frequency response from 8 to 24 kHz](response.png)
 

@@ -14,6 +14,7 @@ def draw(contenders: list[Contender], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(10, 5.5), layout="constrained")
+    axes.set_prop_cycle(color=plt.colormaps["tab20"].colors)
     for contender in contenders:
         frequencies, levels = quality.response(contender)
         ours = contender is OURS
