@@ -51,17 +51,18 @@ check-rust: ## Check the Rust core harder: every order of threads, any input, Th
 			--release --test ring_threads --target $(HOST) --target-dir target/tsan; \
 	else echo "there is no nightly toolchain: ThreadSanitizer was not run"; fi
 
-bench: | .venv ## Measure speed, side by side with other libraries
-	@$(INSTALL) '.[testing,trio]' --group test
-	cargo bench --quiet --workspace
-	$(RUN) python -m benches
+bench: | .venv ## Measure speed and quality beside other libraries, into docs/benchmarks
+	@$(INSTALL) '.[testing,trio]' --group bench
+	@mkdir -p target
+	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
+	$(RUN) python -m benches --core target/benches.txt $(ARGS)
 
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs
 	$(RUN) sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 pins: | $(UV) ## Renew constraints.txt
-	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bootstrap --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bench --group bootstrap --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
 
 clean: ## Remove everything that was built
 	rm -rf .venv .tools target dist demo docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,52 +1,35 @@
-"""`python -m benches`: what one 20 ms frame costs on the way to the model and back, beside the standard library where it can do it."""
+"""Measure the converter beside others and write docs/benchmarks/audio.md."""
 
-import time
-import warnings
-from collections.abc import Callable
-from importlib import import_module
+import argparse
+from pathlib import Path
 
-from trunkline.audio import OPENAI, TWILIO, AudioFormat, StreamConverter
+from benches import contenders, quality, report, response, speed
 
-FRAMES = 5000
-CALLER_FRAME = bytes(range(160))
-MODEL_FRAME = bytes(range(240)) * 4
-
-
-def microseconds_per_frame(convert: Callable[[bytes], object], frame: bytes) -> float:
-    """The best of five runs."""
-    runs = []
-    for _ in range(5):
-        began = time.perf_counter()
-        for _ in range(FRAMES):
-            convert(frame)
-        runs.append(time.perf_counter() - began)
-    return min(runs) / FRAMES * 1e6
-
-
-def standard_library(source: AudioFormat, target: AudioFormat) -> Callable[[bytes], object] | None:
-    """The same conversion by `audioop`, which interpolates without a filter; None from Python 3.13 on, which has no `audioop`."""
-    try:
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            audioop = import_module("audioop")
-    except ModuleNotFoundError:
-        return None
-    rates = source.sample_rate, target.sample_rate
-    if source == TWILIO:
-        return lambda frame: audioop.ratecv(audioop.ulaw2lin(frame, 2), 2, 1, *rates, None)
-    return lambda frame: audioop.lin2ulaw(audioop.ratecv(frame, 2, 1, *rates, None)[0], 2)
+TARGET = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
 def main() -> None:
-    """Print one line for each direction."""
-    print(f"{'µs per 20 ms frame':<28} {'trunkline':>9} {'audioop':>9}")
-    for name, source, target, frame in (
-        ("caller to model, 8→24 kHz", TWILIO, OPENAI, CALLER_FRAME),
-        ("model to caller, 24→8 kHz", OPENAI, TWILIO, MODEL_FRAME),
-    ):
-        ours = microseconds_per_frame(StreamConverter(source, target).convert, frame)
-        other = standard_library(source, target)
-        theirs = f"{microseconds_per_frame(other, frame):9.1f}" if other else f"{'none':>9}"
-        print(f"{name:<28} {ours:9.1f} {theirs}")
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=101, help="how often each contender's turn comes (%(default)s)")
+    parser.add_argument("--core", type=Path, help="what `cargo bench -p trunkline-benches` has said")
+    parser.add_argument("--into", type=Path, default=TARGET, help="where the page and its picture go (%(default)s)")
+    options = parser.parse_args()
+    here, missing = contenders.present()
+    findings = report.Findings(
+        rounds=options.rounds,
+        contenders=here,
+        missing=missing,
+        speed=speed.measure(here, options.rounds),
+        messages=speed.wire_messages(options.rounds),
+        quality={contender.name: quality.measure(contender) for contender in here},
+        core=options.core.read_text(encoding="utf-8") if options.core else "",
+    )
+    options.into.mkdir(parents=True, exist_ok=True)
+    response.draw(here, options.into / "response.png")
+    page = report.page(findings)
+    (options.into / "audio.md").write_text(page, encoding="utf-8")
+    print(page)
 
 
-main()
+if __name__ == "__main__":
+    main()

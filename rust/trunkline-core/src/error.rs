@@ -19,6 +19,13 @@ pub enum Error {
         /// Bytes of one sample of all channels.
         sample_bytes: usize,
     },
+    /// The text is not base64.
+    InvalidBase64 {
+        /// Characters of the text.
+        len: usize,
+        /// The first that does not belong to the alphabet; if all do, padding or length is wrong.
+        at: Option<usize>,
+    },
     /// The caller's memory cannot hold the result.
     OutputTooSmall {
         /// Bytes that are needed.
@@ -59,6 +66,12 @@ impl fmt::Display for Error {
             }
             Self::PartialSample { len, sample_bytes } => {
                 write!(f, "{len} bytes end inside a sample of {sample_bytes} bytes")
+            }
+            Self::InvalidBase64 { at: Some(at), .. } => {
+                write!(f, "base64 is wrong at character {at}")
+            }
+            Self::InvalidBase64 { len, at: None } => {
+                write!(f, "{len} characters of base64 are not whole")
             }
             Self::OutputTooSmall { needed, len } => {
                 write!(f, "the output needs {needed} bytes, got {len}")
