@@ -55,7 +55,7 @@ class Gateway(ABC):
     def __init__(self, config: GatewayConfig, *, clock: Clock) -> None:
         self.config = config
         self._clock = clock
-        self._provider = config.make_provider()
+        self._provider = config.make_provider(clock=clock)
         self._process_config = config.realtime_config.to_process_config() if config.realtime_config else ProcessConfig()
         self._expected: dict[str, _Expected] = {}
         self._sessions: dict[str, CallSession] = {}
