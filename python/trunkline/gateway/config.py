@@ -9,8 +9,10 @@ from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from trunkline import registry
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
+from trunkline.realtime.lasting import LastingProvider
 from trunkline.realtime.provider import RealtimeProvider
 from trunkline.tools import ToolDefinition, ToolHandler
 
@@ -115,8 +117,8 @@ class GatewayConfig:
             raise InvalidConfig("listen_addr", f"must look like host:port or :port, got {self.listen_addr!r}")
         return host.strip("[]"), int(port)
 
-    def make_provider(self) -> RealtimeProvider:
-        """The provider of the calls.
+    def make_provider(self, *, clock: Clock = SYSTEM_CLOCK) -> RealtimeProvider:
+        """The provider of the calls. Where the vendor limits its sessions, calls outlive them (`LastingProvider`).
 
         Raises:
             InvalidConfig: Neither a provider nor a configuration that names one was given.
@@ -130,10 +132,12 @@ class GatewayConfig:
                 )
             provider = registry.get("realtime", config.provider).factory()
         if isinstance(provider, RealtimeProviderFactory):
-            return provider.create(config or RealtimeConfig())
+            provider = provider.create(config or RealtimeConfig())
         if isinstance(provider, type) or not hasattr(provider, "connect"):
             raise InvalidConfig("realtime_provider", f"must be a provider or a factory of one, got {provider!r}")
-        return provider
+        if provider.capabilities.session_limit is None:
+            return provider
+        return LastingProvider(provider, clock=clock)
 
 
 def _is_number(value: object) -> bool:

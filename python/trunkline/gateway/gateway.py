@@ -48,7 +48,7 @@ class Gateway(ABC):
     def __init__(self, config: GatewayConfig, *, clock: Clock) -> None:
         self.config = config
         self._clock = clock
-        self._provider = config.make_provider()
+        self._provider = config.make_provider(clock=clock)
         self._process_config = config.realtime_config.to_process_config() if config.realtime_config else ProcessConfig()
         # Each call has a dispatcher of its own; this one is built so that tools which cannot work are refused now, not in every call.
         ToolDispatcher([*self._process_config.functions, *config.tools], config.tool_handlers)
