@@ -7,6 +7,7 @@ import pytest
 from trunkline.errors import InvalidConfig
 from trunkline.gateway import GatewayConfig
 from trunkline.gateway.twilio import TwilioGateway
+from trunkline.pipeline import InterruptionMode, InterruptionPolicy
 from trunkline.realtime import OpenAIRealtimeProvider, RealtimeConfig
 from trunkline.tools import ToolDefinition
 
@@ -85,3 +86,13 @@ def test_no_secret_is_shown() -> None:
 )
 def test_where_to_listen(addr: str, address: tuple[str, int]) -> None:
     assert GatewayConfig(listen_addr=addr).address == address
+
+
+def test_how_the_caller_interrupts_is_a_mode_or_a_policy() -> None:
+    assert GatewayConfig(listen_addr="127.0.0.1:0").interruption == InterruptionPolicy()
+    gently = GatewayConfig(listen_addr="127.0.0.1:0", interruption_mode="after_sentence")
+    assert gently.interruption.mode is InterruptionMode.AFTER_SENTENCE
+    policy = InterruptionPolicy(min_speech_ms=200)
+    assert GatewayConfig(listen_addr="127.0.0.1:0", interruption_mode=policy).interruption is policy
+    with pytest.raises(InvalidConfig, match="interruption_mode"):
+        GatewayConfig(listen_addr="127.0.0.1:0", interruption_mode="never")  # type: ignore[arg-type]

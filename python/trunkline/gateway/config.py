@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from trunkline import registry
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
+from trunkline.pipeline import InterruptionMode, InterruptionPolicy
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
 from trunkline.realtime.lasting import LastingProvider
 from trunkline.realtime.provider import RealtimeProvider
@@ -53,6 +54,7 @@ class GatewayOptions(TypedDict, total=False):
     greeting: str
     tools: Sequence[ToolDefinition | Callable[..., Any]]
     tool_handlers: Mapping[str, ToolHandler]
+    interruption_mode: InterruptionMode | Literal["immediate", "after_sentence", "disabled"] | InterruptionPolicy
     max_session_duration: float
     max_concurrent_calls: int
     start_timeout: float
@@ -73,6 +75,8 @@ class GatewayConfig:
         greeting: A sentence that the agent says when the call connects.
         tools: Tools besides those of `realtime_config`: definitions, or plain functions.
         tool_handlers: What runs each defined tool, by name; called with one mapping of the arguments.
+        interruption_mode: What the caller's speech does to the agent's: `immediate`, `after_sentence` or `disabled`; or a policy, with
+            a minimum of speech and a cool-down.
         max_session_duration: Seconds after which a call is hung up.
         max_concurrent_calls: How many calls are answered at once; further callers hear the busy tone.
         start_timeout: Seconds in which a media socket must say which call it belongs to.
@@ -90,6 +94,9 @@ class GatewayConfig:
     greeting: str = ""
     tools: Sequence[ToolDefinition | Callable[..., Any]] = ()
     tool_handlers: Mapping[str, ToolHandler] = field(default_factory=dict)
+    interruption_mode: InterruptionMode | Literal["immediate", "after_sentence", "disabled"] | InterruptionPolicy = (
+        InterruptionMode.IMMEDIATE
+    )
     max_session_duration: float = 1800.0
     max_concurrent_calls: int = 100
     start_timeout: float = 30.0
@@ -98,6 +105,7 @@ class GatewayConfig:
     def __post_init__(self) -> None:
         if self.mode not in set(PipelineMode):
             raise InvalidConfig("mode", f"must be one of {', '.join(PipelineMode)}, got {self.mode!r}")
+        _ = self.interruption  # reading it refuses a mode that there is not
         for name in ("max_session_duration", "max_concurrent_calls", "start_timeout"):
             if not _is_number(getattr(self, name)) or not getattr(self, name) > 0:
                 raise InvalidConfig(name, f"must be a number above 0, got {getattr(self, name)!r}")
@@ -108,6 +116,13 @@ class GatewayConfig:
             _check_public_url(self.public_url)
         elif host not in LOOPBACK:
             raise InvalidConfig("public_url", f"is needed, since {self.listen_addr!r} is not a loopback address")
+
+    @property
+    def interruption(self) -> InterruptionPolicy:
+        """How easily the caller stops the agent."""
+        if isinstance(self.interruption_mode, InterruptionPolicy):
+            return self.interruption_mode
+        return InterruptionPolicy(mode=self.interruption_mode)
 
     @property
     def address(self) -> tuple[str, int]:

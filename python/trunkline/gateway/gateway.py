@@ -192,6 +192,7 @@ class Gateway(ABC):
             tools=self.config.tools,
             tool_handlers=self.config.tool_handlers,
             greeting=self.config.greeting,
+            interruption=self.config.interruption,
         )
         session = CallSession(info, RealtimeBridge(config, port=port, clock=self._clock), clock=self._clock)
         self._sessions[info.call_id] = session

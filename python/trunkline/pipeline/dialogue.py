@@ -99,6 +99,8 @@ class Dialogue:
                 await self._user_began(event)
             case happened.SpeechStopped():
                 self._user_stopped(event)
+            case happened.UserTurnCommitted():
+                self.transcript.begin("user", event.item_id, self._clock.wall())
             case happened.Interrupted():
                 await self.stop_speaking()
             case happened.ResponseStarted():

@@ -15,6 +15,7 @@ The machine only decides; whoever asks it does what it says. Time is an argument
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from typing import Literal
 
 from trunkline.errors import InvalidConfig
 
@@ -46,7 +47,7 @@ class InterruptionPolicy:
         InvalidConfig: A value is unknown or negative.
     """
 
-    mode: InterruptionMode = InterruptionMode.IMMEDIATE
+    mode: InterruptionMode | Literal["immediate", "after_sentence", "disabled"] = InterruptionMode.IMMEDIATE
     min_speech_ms: int = 0
     hold: bool = False
     cool_down_ms: int = 0
