@@ -81,7 +81,7 @@ class FedSession:
     async def clear_audio(self) -> None:
         self._note("clear")
 
-    async def create_response(self, instructions: str | None = None) -> None:
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
         self._note("create", instructions)
 
     async def cancel_response(self) -> None:

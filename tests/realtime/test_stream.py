@@ -364,7 +364,7 @@ async def test_a_tool_that_fails_or_is_taken_back(source: Source) -> None:
         provider.session.feed(ToolCallCancelled("c1"))
         await until_quiet()
         assert ended.is_set()
-        assert provider.session.results == {"c2": '{"error": "no such city"}'}
+        assert provider.session.results == {"c2": '{"error": "Tool fails: failed"}'}
 
 
 async def test_a_running_tool_ends_with_the_stream(source: Source) -> None:

@@ -22,6 +22,7 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
 from trunkline.realtime.fallback import Attempt
 from trunkline.realtime.outputs import AudioChunk, StreamStats, Transcript
@@ -38,7 +39,7 @@ from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 if TYPE_CHECKING:
     from trunkline.realtime.client import Client, ClientStats, RealtimeClient
     from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
-    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
+    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
 
 __all__ = [
     "AgentTranscript",
@@ -81,8 +82,10 @@ __all__ = [
     "ToolCallRequested",
     "ToolDefinition",
     "Transcript",
+    "Transcription",
     "Usage",
     "UserTranscript",
+    "UserTurnCommitted",
     "VADMode",
     "Watchdog",
 ]
@@ -91,7 +94,9 @@ __all__ = [
 _LATE = {
     **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
     **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
-    **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
+    **dict.fromkeys(
+        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+    ),
 }
 
 

@@ -170,9 +170,9 @@ class PooledSession:
             self._to_vendor.reset()
         await self._inner.clear_audio()
 
-    async def create_response(self, instructions: str | None = None) -> None:
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
         """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
-        await self._inner.create_response(instructions)
+        await self._inner.create_response(instructions, during_tools=during_tools)
 
     async def cancel_response(self) -> None:
         """Stop the running answer; harmless when there is none."""
