@@ -36,6 +36,17 @@ def test_a_complete_answer_settles_the_turns_before_it_and_a_cut_one_does_not() 
     assert kept(log) == b"two"
 
 
+def test_only_a_vendor_that_tells_of_no_turns_is_taken_at_its_answers() -> None:
+    for is_told in (False, True):
+        log = InputLog(TWILIO, seconds=1)
+        log.add(b"a question, and")
+        if is_told:
+            log.turn_ended("u1", 11)
+        log.answer_began("r1", unasked_at=15)
+        log.answer_completed("r1")
+        assert kept(log) == (b" and" if is_told else b"")
+
+
 def test_what_is_cleared_is_not_heard_again_and_positions_go_on() -> None:
     log = InputLog(TWILIO, seconds=1)
     log.add(b"one")
