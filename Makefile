@@ -5,10 +5,10 @@ RUN := $(UV) run --no-sync
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean pins
+.PHONY: help demo test lint check-rust bench docs clean pins
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 $(UV):
 	@python3 -m venv .tools
@@ -19,7 +19,7 @@ $(UV):
 
 # Installing is a no-op unless pyproject.toml, the pins or the Rust sources changed ([tool.uv] cache-keys).
 demo: | .venv ## Play a whole phone call, offline (ARGS="--backend trio", ARGS=--help)
-	@echo "Setting up: packages and the Rust extension (about 20 s the first time)"
+	@echo "Setting up: packages and the Rust extension (about 20 s the first time)" >&2
 	@$(INSTALL) '.[cli,local,testing,trio]'
 	@$(RUN) trunkline demo $(ARGS)
 
@@ -38,17 +38,31 @@ lint: | .venv ## Check style, types, stubs, imports and the Rust code
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: | .venv ## Measure speed, side by side with other libraries
-	@$(INSTALL) '.[testing,trio]' --group test
-	cargo bench --quiet --workspace
-	$(RUN) python -m benches
+# Each has flags, and so a target directory, of its own. ThreadSanitizer needs the nightly toolchain and is left out where there is none.
+CHECKED := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
+CASES ?= 50000
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+check-rust: ## Check the Rust core harder: every order of threads, any input, ThreadSanitizer (CASES=100000)
+	RUSTFLAGS="--cfg loom" cargo test --quiet -p trunkline-core --release --test loom_ring --target-dir target/loom
+	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --target-dir target/checked
+	@if rustup run nightly rustc --version >/dev/null 2>&1; then set -x; \
+		RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" rustup run nightly cargo test --quiet -p trunkline-core \
+			--release --test ring_threads --target $(HOST) --target-dir target/tsan; \
+	else echo "there is no nightly toolchain: ThreadSanitizer was not run"; fi
+
+bench: | .venv ## Measure speed and quality beside other libraries, into docs/benchmarks
+	@$(INSTALL) '.[testing,trio]' --group bench
+	@mkdir -p target
+	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
+	$(RUN) python -m benches --core target/benches.txt $(ARGS)
 
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs
 	$(RUN) sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 pins: | $(UV) ## Renew constraints.txt
-	$(UV) pip compile --quiet pyproject.toml --all-extras --all-groups --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bench --group bootstrap --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
 
 clean: ## Remove everything that was built
 	rm -rf .venv .tools target dist demo docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -34,6 +35,20 @@ def strict_server_event(text: str | bytes) -> Any:
     return event
 
 
+def strict_beta_client_event(text: str | bytes) -> Any:
+    """Check an event for a server of the older dialect with the SDK's types of that dialect; no further keys."""
+    event = _openai("RealtimeClientEvent", "beta.realtime").validate_python(json.loads(text))
+    extras = [path for path, _ in _extras(event, "")]
+    if extras:
+        raise AssertionError(f"not in the SDK's types: {', '.join(extras)}")
+    return event
+
+
+def check_beta_server_event(text: str | bytes) -> Any:
+    """Check an event from such a server; further keys pass, since those types stopped with the dialect."""
+    return _openai("RealtimeServerEvent", "beta.realtime").validate_python(json.loads(text))
+
+
 def _known_extra(path: str, place: str, kind: str) -> bool:
     name = path.rpartition(".")[2]
     if name == "obfuscation":
@@ -55,7 +70,5 @@ def _extras(value: Any, path: str, place: str = "") -> Iterator[tuple[str, str]]
 
 
 @cache
-def _openai(name: str) -> TypeAdapter[Any]:
-    from openai.types import realtime
-
-    return TypeAdapter(getattr(realtime, name))
+def _openai(name: str, package: str = "realtime") -> TypeAdapter[Any]:
+    return TypeAdapter(getattr(import_module(f"openai.types.{package}"), name))

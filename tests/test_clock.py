@@ -3,8 +3,9 @@
 import time
 
 import anyio
+import pytest
 
-from trunkline.clock import ManualClock, ScaledClock, SystemClock
+from trunkline.clock import Clock, ManualClock, ScaledClock, SystemClock
 
 
 async def test_manual_time_wakes_sleepers_in_order() -> None:
@@ -60,3 +61,11 @@ async def test_system_time_does_not_wait_for_the_past() -> None:
     with clock.move_on_after(0.001) as scope:
         await anyio.sleep_forever()
     assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("clock", [ManualClock(), SystemClock(), ScaledClock(10)])
+async def test_no_time_at_all_is_over_at_once(clock: Clock) -> None:
+    for seconds in (0.0, -1.0):
+        with clock.move_on_after(seconds) as scope:
+            await anyio.sleep_forever()
+        assert scope.cancelled_caught

@@ -118,7 +118,10 @@ class ManualClock:
                 if live:
                     scope.cancel()
 
-            self._alarm(self._now + seconds, expire)
+            if seconds > 0:
+                self._alarm(self._now + seconds, expire)
+            else:
+                expire()
             try:
                 yield scope
             finally:

@@ -1,9 +1,11 @@
 """What was said and done in a call: turns, the tool calls made in them, and the history that a model is given."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from math import ceil
+from typing import Any, Final, Literal
 
 Role = Literal["user", "agent"]
 
@@ -97,6 +99,9 @@ class Turn:
         return told
 
 
+_SENTENCE_END: Final = re.compile("[.!?\u2026]+[\"')\\]\u201d\u2019]*(?=\\s|$)|[\u3002\uff01\uff1f]")
+
+
 class SpokenText:
     """The words of something spoken, beside the audio that speaks them, so that they can be cut where the listener stopped listening."""
 
@@ -131,6 +136,24 @@ class SpokenText:
         self.duration_ms = heard_ms
         self.is_cut = True
         return self.text
+
+    def sentence_end(self, heard_ms: int) -> int | None:
+        """Where in the audio the sentence ends of which `heard_ms` has come, in milliseconds; None if nothing is known of it."""
+        if not self._aligned or not self.text:
+            return None
+        heard = self._characters_at(heard_ms)
+        end = next((found.end() for found in _SENTENCE_END.finditer(self.text) if found.end() > heard), None)
+        return self._aligned[-1][1] if end is None else self._milliseconds_at(end)
+
+    def _milliseconds_at(self, position: int) -> int:
+        """The inverse of `_characters_at`, rounded up."""
+        before = (0, 0)
+        for characters, audio_ms in self._aligned:
+            if position <= characters:
+                share = (position - before[0]) / (characters - before[0]) if characters > before[0] else 1.0
+                return before[1] + ceil((audio_ms - before[1]) * share)
+            before = (characters, audio_ms)
+        return before[1]
 
     def _characters_at(self, heard_ms: int) -> int:
         """Interpolate between the noted points, rounded down."""

@@ -137,12 +137,18 @@ class TransportError(TrunklineError):
 
 
 class HandshakeRejected(TransportError):
-    """The server answered the WebSocket upgrade with an HTTP status; `body` is the start of what it said."""
+    """The server answered the WebSocket upgrade with an HTTP status.
 
-    def __init__(self, status: int, *, body: str = "", retry_after: float | None = None) -> None:
+    `body` is the start of what it said, `request_id` its `X-Request-Id`.
+    """
+
+    def __init__(
+        self, status: int, *, body: str = "", retry_after: float | None = None, request_id: str | None = None
+    ) -> None:
         self.status = status
         self.body = body
         self.retry_after = retry_after
+        self.request_id = request_id
         super().__init__(status)
 
     def __str__(self) -> str:
@@ -163,7 +169,8 @@ class ConnectionLost(TransportError):
         return self.code in {1000, 1001}
 
     def __str__(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
+        # The reason is the other side's text, and this sentence is written to logs.
+        why = f": {''.join(c if c.isprintable() else '�' for c in self.reason)}" if self.reason else ""
         return f"the connection ended with code {self.code}{why}"
 
 
@@ -259,8 +266,15 @@ class SessionClosed(ProviderError):
 
     may_fall_back = False
 
-    def __init__(self, message: str = "the session is closed", code: str | None = None, *, vendor: str = "") -> None:
-        super().__init__(message, code, vendor=vendor)
+    def __init__(
+        self,
+        message: str = "the session is closed",
+        code: str | None = None,
+        *,
+        vendor: str = "",
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, code, vendor=vendor, request_id=request_id)
 
 
 class AllProvidersFailed(ProviderError):

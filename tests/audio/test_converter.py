@@ -1,6 +1,7 @@
 """The converter: any chunking, exact lengths, every kind of buffer, and what it refuses."""
 
 import array
+import base64
 import ctypes
 import itertools
 import math
@@ -172,6 +173,81 @@ def test_what_is_not_audio_is_refused() -> None:
         convert(samples, TWILIO, OPENAI)  # 16-bit samples are not µ-law
     with pytest.raises(TypeError):
         convert("text", OPENAI, TWILIO)  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None)
+@given(from_=formats, to=formats, audio=st.binary(max_size=600), cut=st.integers(0, 600))
+def test_the_length_is_told_before_and_the_callers_memory_is_filled(
+    from_: AudioFormat, to: AudioFormat, audio: bytes, cut: int
+) -> None:
+    plain, into = StreamConverter(from_, to), StreamConverter(from_, to)
+    for chunk in (audio[:cut], audio[cut:]):
+        expected, needed = plain.convert(chunk), into.output_len(len(chunk))
+        out = bytearray(b"\xee" * (needed + 2))
+        if needed:
+            with pytest.raises(InvalidAudioData, match=f"needs {needed} bytes, got {needed - 1}"):
+                into.convert(chunk, out=memoryview(out)[1:needed])
+        assert into.convert(chunk, out=memoryview(out)[1:]) == needed == len(expected)
+        assert out == b"\xee" + expected + b"\xee"
+    rest = bytearray(2000)
+    assert rest[: into.flush(out=rest)] == plain.flush()
+
+
+def test_the_callers_memory_may_be_an_array() -> None:
+    pcm = np.arange(-480, 480, 2, dtype=np.int16)
+    stream = StreamConverter(OPENAI, GEMINI_INPUT)
+    out = np.zeros((200, 2), dtype=np.int16)
+    written = stream.convert(pcm, out=out)
+    assert out.tobytes()[:written] == StreamConverter(OPENAI, GEMINI_INPUT).convert(pcm)
+    assert not out.tobytes()[written:].strip(b"\0")
+    same = StreamConverter(OPENAI, OPENAI)
+    assert same.convert(pcm, out=(copy := np.zeros_like(pcm))) == 960
+    assert np.array_equal(copy, pcm)
+    for wrong, why in (
+        (bytes(960), "written"),
+        (out[::2], "strides"),
+        (out.astype(">i2"), ">h"),
+        (out.astype(np.float32), '"f"'),
+    ):
+        with pytest.raises(InvalidAudioData, match=why):
+            same.convert(b"", out=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidAudioData, match="must be bytes, got"):
+        StreamConverter(OPENAI, TWILIO).convert(pcm, out=out)  # µ-law is no 16-bit integer
+
+
+@settings(max_examples=60, deadline=None)
+@given(from_=formats, to=formats, audio=st.binary(max_size=600), cut=st.integers(0, 600))
+def test_the_text_of_a_wire_message_is_converted_as_its_bytes(
+    from_: AudioFormat, to: AudioFormat, audio: bytes, cut: int
+) -> None:
+    plain, wire = StreamConverter(from_, to), StreamConverter(from_, to)
+    for chunk in (audio[:cut], audio[cut:]):
+        text = base64.b64encode(chunk)
+        expected = base64.b64encode(plain.convert(chunk)).decode()
+        assert wire.convert_base64(text.decode() if cut % 2 else text) == expected
+    assert wire.flush() == plain.flush()
+
+
+def test_text_between_equal_formats_is_returned_as_it_came() -> None:
+    text = base64.b64encode(bytes(range(160))).decode()
+    stream = StreamConverter(TWILIO, TWILIO)
+    assert stream.convert_base64(text) is text
+    with pytest.raises(InvalidAudioData, match="character 2"):
+        stream.convert_base64("//!/")
+
+
+@pytest.mark.parametrize(
+    "text", ["/", "//", "//8", "//9=", "//8=//8=", "__8=", "//8=\n", "//é=", "\ud800", "=", "===="]
+)
+def test_wrong_base64_is_refused_and_changes_nothing(text: str) -> None:
+    stream = StreamConverter(TWILIO, OPENAI)
+    first = stream.convert(b"\x80" * 100)
+    with pytest.raises(InvalidAudioData, match="base64"):
+        stream.convert_base64(text)
+    whole = convert(b"\x80" * 200, TWILIO, OPENAI)
+    assert first + stream.convert(b"\x80" * 100) + stream.flush() == whole
+    with pytest.raises(TypeError):
+        stream.convert_base64(bytearray(b"//8="))  # type: ignore[arg-type]
 
 
 def test_the_core_refuses_a_format_that_was_never_checked() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trunkline.audio import OPENAI, TWILIO, AudioFormat, wav
-from trunkline.errors import AudioError, InvalidAudioData, UnsupportedEncoding, UnsupportedSampleRate
+from trunkline.errors import AudioError, InvalidAudioData, InvalidConfig, UnsupportedEncoding, UnsupportedSampleRate
 
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -56,6 +56,24 @@ def test_chunks_between_and_endless_data_are_understood(tmp_path: Path) -> None:
     assert wav.read(path) == (AudioFormat("linear16", 8000), b"\1\0")
     path.write_bytes(riff(fmt(7, 1, 8000, 8)) + b"data\xff\xff\xff\xff" + b"\x80\x81")
     assert wav.read(path) == (TWILIO, b"\x80\x81")
+
+
+def test_a_file_is_read_in_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    audio = bytes(range(250)) * 20
+    wav.write(path, OPENAI, audio)
+    with path.open("ab") as file:
+        file.write(b"LIST\4\0\0\0abcd")  # what follows the audio is not audio
+    with wav.WavReader(path, chunk_ms=50) as reader:
+        assert (reader.format, reader.size) == (OPENAI, 5000)
+        assert reader.duration_ms == pytest.approx(104.17, abs=0.01)
+        chunks = list(reader)
+    assert [len(chunk) for chunk in chunks] == [2400, 2400, 200]
+    assert b"".join(chunks) == audio
+    with pytest.raises(ValueError, match="closed"):
+        next(reader)
+    with pytest.raises(InvalidConfig, match="chunk_ms"):
+        wav.WavReader(path, chunk_ms=0)
 
 
 def test_a_writer_that_is_closed_takes_nothing_more(tmp_path: Path) -> None:

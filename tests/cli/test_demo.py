@@ -1,6 +1,7 @@
 """The demo's call: everything that it shows is produced by the audio. It runs twice as fast as it does for a person."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ async def test_other_words_get_another_answer(tmp_path: Path) -> None:
 async def test_foreign_words_are_not_understood(tmp_path: Path) -> None:
     speech = await LocalSynthesizer().synthesize("I would like to order a large pizza")
     report = await call_with(speech.pcm, speech.sample_rate, tmp_path)
+    assert report.missing == ()
     assert len(report.transcript) == 2
     assert report.transcript[1].text.startswith("Sorry, I did not get that.")
 
@@ -116,3 +118,32 @@ def test_a_file_that_is_not_speech_is_refused_in_one_line(tmp_path: Path) -> Non
     status, _, err = trunkline("demo", "--speech", str(speech), "--json", "--out", str(tmp_path))
     assert status == 1
     assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_is_not_speech_is_refused_before_the_call(tmp_path: Path) -> None:
+    speech = tmp_path / "speech.wav"
+    speech.write_bytes(b"not a recording")
+    _, out, _ = trunkline("demo", "--speech", str(speech), "--out", str(tmp_path))
+    assert out == ""
+
+
+def test_a_missing_backend_is_named_and_other_failed_lookups_are_not_taken_for_it() -> None:
+    start = "from trunkline.__main__ import main; import trunkline.cli.app as app;"
+    gone = "app.find_spec = lambda _: None; main()"
+    status, _, err = trunkline("demo", "--backend", "trio", program=f"{start} {gone}")
+    assert (status, "pip install 'trunkline[trio]'" in err) == (1, True)
+    broken = "app.play = lambda _: {}['city']; main()"
+    assert "KeyError: 'city'" in trunkline("demo", program=f"{start} {broken}")[2]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_interrupted_demo_ends_without_a_traceback(backend: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "trunkline", "demo", "--backend", backend, "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "connected" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err

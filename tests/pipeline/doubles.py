@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import anyio
 
@@ -27,6 +28,7 @@ class ScriptedSession:
         self.commands: list[tuple[object, ...]] = []
         self.heard = b""
         self.closed = False
+        self._ended = False
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
         self.feed(SessionReady("sess_1", input_format, output_format, "scripted"))
 
@@ -34,11 +36,18 @@ class ScriptedSession:
         for event in events:
             self._feed.send_nowait(event)
 
-    async def __aiter__(self) -> AsyncIterator[SessionEvent]:
-        async for event in self._events:
-            yield event
-            if isinstance(event, SessionEnded):
-                return
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionEvent:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            event = await self._events.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            raise StopAsyncIteration from None
+        self._ended = isinstance(event, SessionEnded)
+        return event
 
     async def send_audio(self, audio: bytes) -> None:
         if self.closed:
@@ -54,8 +63,8 @@ class ScriptedSession:
     async def clear_audio(self) -> None:
         self.commands.append(("clear",))
 
-    async def create_response(self, instructions: str | None = None) -> None:
-        self.commands.append(("create", instructions))
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
+        self.commands.append(("create", instructions, "during tools") if during_tools else ("create", instructions))
 
     async def cancel_response(self) -> None:
         self.commands.append(("cancel",))

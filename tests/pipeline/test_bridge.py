@@ -11,8 +11,15 @@ import pytest
 from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider, ScriptedSession
 from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, TWILIO
 from trunkline.clock import ManualClock
-from trunkline.errors import AuthFailed, ProviderUnavailable, SessionClosed
-from trunkline.pipeline import BridgeConfig, Event, EventType, RealtimeBridge
+from trunkline.errors import AuthFailed, InvalidConfig, ProviderUnavailable, SessionClosed
+from trunkline.pipeline import (
+    BridgeConfig,
+    Event,
+    EventType,
+    InterruptionMode,
+    InterruptionPolicy,
+    RealtimeBridge,
+)
 from trunkline.realtime.events import (
     AgentTranscript,
     AudioReceived,
@@ -27,6 +34,7 @@ from trunkline.realtime.events import (
     UserTranscript,
 )
 from trunkline.realtime.provider import Capabilities
+from trunkline.tools import tool
 
 
 class Call:
@@ -40,6 +48,7 @@ class Call:
             BridgeConfig(provider=self.provider, **options), port=self.carrier, clock=self.clock
         )
         self.seen: list[Event] = []
+        self.holds = False
 
     @property
     def session(self) -> ScriptedSession:
@@ -87,6 +96,7 @@ async def test_a_turn_from_the_first_word_to_the_last_frame() -> None:
     async with in_progress(call):
         assert call.session.commands == [("create", 'Greet the caller. Say exactly: "Hello there"')]
         await call.bridge.send_audio(b"\x11" * 160)
+        await call.pass_ms(0)
         assert call.session.heard == b"\x11" * 160
         call.session.feed(SpeechStarted("u1", 100))
         await call.pass_ms(700)
@@ -128,6 +138,7 @@ async def test_formats_come_from_the_session_and_are_converted() -> None:
         assert provider.config.input_format == TWILIO
         for _ in range(50):
             await call.bridge.send_audio(b"\xff" * 160)
+        await call.pass_ms(0)
         assert 31_000 <= len(call.session.heard) <= 32_000
         call.session.feed(AudioReceived(bytes(48_000), item_id="a", response_id="r"), ResponseFinished("r"))
         await call.pass_ms(1200)
@@ -141,6 +152,7 @@ async def test_audio_of_before_the_session_is_kept_and_the_oldest_goes_first() -
         await call.bridge.send_audio(bytes([number]) * 160)
     async with in_progress(call):
         await call.bridge.send_audio(b"\x09" * 160)
+        await call.pass_ms(0)
         assert call.session.heard == b"".join(bytes([number]) * 160 for number in (2, 3, 4, 9))
         assert call.bridge.metrics().audio_bytes_dropped == 320
 
@@ -234,6 +246,157 @@ async def test_tool_calls_are_answered_and_told() -> None:
     assert {tool.name for tool in call.bridge.transcript()[0].tool_calls} == {"get_weather", "get_time"}
 
 
+async def test_a_slow_tool_has_something_said_meanwhile() -> None:
+    release = anyio.Event()
+
+    @tool(filler="One moment, please.", filler_after=1.5)
+    async def look_up() -> str:
+        """Look something up."""
+        await release.wait()
+        return "found"
+
+    call = Call(tools=[look_up])
+    async with in_progress(call):
+        call.session.feed(ToolCallRequested("c1", "look_up", "{}"))
+        await call.pass_ms(1400)
+        assert call.session.commands == []
+        await call.pass_ms(200)
+        assert call.session.commands == [("create", 'Say exactly: "One moment, please."', "during tools")]
+        release.set()
+        await call.pass_ms(10)
+        assert call.session.commands[1:] == [("result", "c1", "found")]
+
+
+async def test_tools_are_treated_as_they_ask_when_the_caller_interrupts() -> None:
+    @tool(on_interruption="cancel")
+    async def search() -> str:
+        """Search."""
+        await anyio.sleep_forever()
+        return ""
+
+    call = Call(tools=[search])
+    async with in_progress(call):
+        call.session.feed(*says("a1", "Let me look", 1000)[:-1], ToolCallRequested("c1", "search", "{}", "r1"))
+        await call.pass_ms(100)
+        call.session.feed(SpeechStarted("u1", 0))
+        await call.pass_ms(10)
+    (answer,) = [command for command in call.session.commands if command[0] == "result"]
+    assert "interrupted" in str(answer[2])
+    assert call.one(EventType.TOOL_CALL).data["error"]
+
+
+async def test_the_provider_is_told_whether_it_may_drop_its_answers() -> None:
+    for policy, allowed in [
+        (InterruptionPolicy(), True),
+        (InterruptionPolicy(mode=InterruptionMode.DISABLED), False),
+        (InterruptionPolicy(min_speech_ms=200), False),
+    ]:
+        call = Call(interruption=policy)
+        async with in_progress(call):
+            assert call.provider.config is not None
+            assert call.provider.config.allow_interruption is allowed
+
+
+async def test_audio_without_a_port_is_paced_by_the_clock() -> None:
+    clock = ManualClock()
+    provider = ScriptedProvider(input_format=TWILIO, output_format=TWILIO)
+    bridge = RealtimeBridge.for_twilio(provider, clock=clock)
+    frames: list[tuple[float, int]] = []
+
+    async def listen() -> None:
+        async for frame in bridge.audio_out():
+            frames.append((clock.now(), len(frame)))  # noqa: PERF401 - a comprehension would read the clock as well, but hide it
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        async with bridge:
+            await clock.advance(0.01)
+            provider.session.feed(*says("a1", "one two three", 400))
+            for _ in range(60):
+                await clock.advance(0.01)
+            metrics = bridge.metrics()
+    assert [size for _, size in frames] == [160] * 20
+    assert frames[-1][0] - frames[0][0] >= 0.3
+    assert metrics.agent_speech_duration_ms == 400
+
+
+async def test_a_bridge_with_a_port_has_no_audio_out() -> None:
+    with pytest.raises(InvalidConfig, match="audio_out"):
+        await anext(Call().bridge.audio_out())
+    with pytest.raises(InvalidConfig, match="buffer_size"):
+        Call(buffer_size=0)
+    with pytest.raises(InvalidConfig, match="lead_ms"):
+        Call(lead_ms=1)
+    with pytest.raises(InvalidConfig, match="task_group"):
+        await Call().bridge.start()
+
+
+async def test_events_of_audio_are_told_to_those_who_ask() -> None:
+    call = Call()
+    with_audio: list[Event] = []
+
+    async def read_all() -> None:
+        with_audio.extend([event async for event in call.bridge.events(audio=True)])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_all)
+        async with in_progress(call):
+            for _ in range(5):
+                await call.bridge.send_audio(bytes(160))
+            call.session.feed(*says("a1", "one", 100))
+            await call.pass_ms(300)
+    received = [event.data for event in with_audio if event.type is EventType.AUDIO_RECEIVED]
+    assert sum(data["bytes"] for data in received) == 800
+    assert len(received) < 5
+    assert sum(event.data["bytes"] for event in with_audio if event.type is EventType.AUDIO_SENT) == 800
+    assert not {"audio_received", "audio_sent"} & set(call.types())
+
+
+async def test_a_receipt_tells_where_the_time_went() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(SpeechStarted("u1", 0), SpeechStopped("u1", 500))
+        await call.pass_ms(300)
+        call.session.feed(*says("a1", "Yes.", 200))
+        await call.pass_ms(500)
+        (receipt,) = call.bridge.metrics().receipts
+    assert (receipt.item_id, receipt.provider_ms, receipt.playout_ms) == ("a1", 300, 300)
+    assert receipt.mark_ms == 500
+    assert receipt.converter_ms == 0
+
+
+async def test_a_provider_that_does_not_take_audio_costs_the_oldest_of_it() -> None:
+    call = Call(buffer_size=2)
+    async with in_progress(call):
+        gate = anyio.Event()
+        take = call.session.send_audio
+
+        async def blocked(audio: bytes) -> None:
+            await gate.wait()
+            await take(audio)
+
+        call.session.send_audio = blocked  # type: ignore[method-assign]
+        await call.bridge.send_audio(b"\x01" * 160)
+        await call.pass_ms(0)
+        waiting: list[int] = []
+
+        async def speak() -> None:
+            for number in (2, 3, 4):
+                await call.bridge.send_audio(bytes([number]) * 160)
+                waiting.append(number)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(speak)
+            await anyio.wait_all_tasks_blocked()
+            assert waiting == [2, 3]
+            await call.clock.advance(0.3)
+            assert waiting == [2, 3, 4]
+        gate.set()
+        await call.pass_ms(0)
+        assert call.session.heard == b"".join(bytes([number]) * 160 for number in (1, 3, 4))
+        assert call.bridge.metrics().audio_bytes_dropped == 160
+
+
 async def test_text_keys_and_unreadable_messages_pass() -> None:
     call = Call()
     with pytest.raises(SessionClosed):
@@ -302,6 +465,58 @@ async def test_a_bridge_in_a_task_group_of_the_application() -> None:
             await call.bridge.start(tasks)
         await call.bridge.close()
     assert call.session.closed
+
+
+async def test_an_error_of_the_application_comes_out_as_it_is() -> None:
+    call = Call()
+    with pytest.raises(LookupError):
+        async with call.bridge:
+            raise LookupError
+    assert call.bridge.is_over
+
+
+async def test_a_defect_is_told_and_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.truncate = None  # type: ignore[assignment]
+        call.session.feed(*says("a1", "one two three", 500))
+        await call.pass_ms(100)
+        call.session.feed(SpeechStarted("u1", 0))
+        await call.bridge.wait_closed()
+    assert call.types()[-2:] == ["error", "session_ended"]
+    assert call.one(EventType.SESSION_ENDED).data == {"reason": "internal_error"}
+    assert "a call ends because of a defect" in caplog.text
+
+
+async def test_closed_before_it_began() -> None:
+    call = Call()
+    await call.bridge.close("never mind")
+    await call.bridge.wait_closed()
+    assert [event.data async for event in call.bridge.events()] == [{"reason": "never mind"}]
+    with pytest.raises(SessionClosed):
+        async with call.bridge:
+            pass
+
+
+async def test_words_that_nobody_heard_are_not_in_the_transcript() -> None:
+    call = Call()
+    async with in_progress(call):
+        words = AgentTranscript("you will never hear this", is_final=True, item_id="a1", response_id="r1")
+        call.session.feed(ResponseStarted("r1"), words, SpeechStarted("u1", 0), ResponseFinished("r1", "cancelled"))
+        await call.pass_ms(50)
+        late = AgentTranscript("nor this", is_final=True, item_id="a2", response_id="r2")
+        call.session.feed(ResponseStarted("r2"), SpeechStarted("u2", 0), late)
+        await call.pass_ms(50)
+    assert call.bridge.transcript() == ()
+
+
+async def test_an_answer_without_item_ids_is_one_item() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(*says("", "Yes.", 100))
+        await call.pass_ms(300)
+    assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 100
+    assert [turn.text for turn in call.bridge.transcript()] == ["Yes."]
 
 
 async def test_cancelling_the_application_ends_the_call() -> None:

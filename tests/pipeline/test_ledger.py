@@ -1,5 +1,7 @@
 """What the caller has heard, by the account of what was sent and what the carrier confirmed. Audio is 8 bytes a millisecond."""
 
+import pytest
+
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
 
 
@@ -10,14 +12,14 @@ def ledger(*, returns_marks: bool = True) -> PlayoutLedger:
 def send(account: PlayoutLedger, item: str, ms: int, now: float) -> str:
     account.generate(item, ms * 8)
     account.send(item, ms * 8, now)
-    return account.mark()
+    return account.mark(now)
 
 
 def test_what_was_sent_is_heard_at_the_speed_of_the_clock() -> None:
     account = ledger()
     send(account, "a", 100, 10.0)
     assert [account.heard_ms("a", 10.0 + s) for s in (0, 0.04, 0.1, 5)] == [0, 40, 100, 100]
-    assert account.lead_ms(10.04) == 60
+    assert account.lead_ms(10.04) == pytest.approx(60)
     assert account.heard_ms("unknown", 11) == 0
 
 
@@ -37,6 +39,44 @@ def test_a_mark_says_where_playback_really_is() -> None:
     assert account.heard_ms("a", 0.20) == 150
 
 
+def test_marks_that_travel_long_do_not_mislead() -> None:
+    account = ledger()
+    account.confirm(account.mark(0.0), 0.3)  # nothing was queued, so this is the way back
+    mark = send(account, "a", 1000, 0.3)
+    assert account.confirm(mark, 1.6)  # as late as the way back
+    assert account.heard_ms("a", 1.6) == 1000
+    mark = send(account, "b", 1000, 2.0)
+    later = send(account, "b", 1000, 2.0)
+    account.confirm(mark, 3.4)  # a tenth of a second later than the way back
+    assert account.heard_ms("b", 3.4) == 1300
+    account.clear(3.5)
+    assert not account.confirm(later, 3.6)
+    assert account.return_delay == pytest.approx(0.1)
+
+
+def test_a_clear_sets_marks_free_and_that_tells_the_way_back() -> None:
+    account = ledger()
+    mark = send(account, "a", 1000, 0.0)
+    account.clear(0.5)
+    assert not account.confirm(mark, 0.75)
+    assert account.return_delay == 0.25
+
+
+def test_an_item_that_is_taken_up_again_is_heard_in_one() -> None:
+    account = ledger()
+    send(account, "a", 500, 0.0)
+    assert account.unheard(0.2) == [("a", 2400)]
+    account.clear(0.2)
+    assert account.heard_ms("a", 9.0) == 200
+    account.reopen("a")
+    assert account.remaining("a") == 2400
+    account.send("a", 2400, 10.0)
+    assert account.heard_ms("a", 10.1) == 300
+    assert account.reaches("a", 350) == 10.15
+    account.finish("a")
+    assert account.clear(10.1) == [Cut("a", 300, 500)]
+
+
 def test_a_mark_ahead_of_the_clock_counts_too() -> None:
     account = ledger()
     first = send(account, "a", 100, 0.0)
@@ -50,7 +90,7 @@ def test_marks_that_say_nothing_are_ignored() -> None:
     first = send(account, "a", 100, 0.0)
     second = send(account, "a", 100, 0.0)
     assert account.confirm(second, 0.2)
-    for name in (first, second, "0:99999", "", "x", "0:x", "1:1600"):
+    for name in (first, second, "0:99999", "", "x", "0:x", "1:1600"):  # overtaken, known, invented
         assert not account.confirm(name, 0.3)
     assert account.heard_ms("a", 0.3) == 200
 
@@ -61,7 +101,7 @@ def test_a_clear_cuts_what_is_playing_and_what_waits() -> None:
     account.finish("a")
     account.generate("b", 800)
     send(account, "b", 50, 0.0)
-    assert account.clear(0.125) == [Cut("a", 100, 100), Cut("b", 25, 150)]
+    assert account.clear(0.125) == [Cut("a", 100, 100, complete=True), Cut("b", 25, 150)]
     assert not account.speaking
     assert account.heard_ms("b", 99) == 25
     assert account.lead_ms(0.125) == 0

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -16,7 +17,7 @@ from trunkline.telephony.port import PortTraits
 
 
 class Stage:
-    def __init__(self, traits: PortTraits | None = None, **options: int) -> None:
+    def __init__(self, traits: PortTraits | None = None, **options: Any) -> None:
         self.clock = ManualClock()
         self.carrier = MemoryCarrier(self.clock, traits or PortTraits(format=TWILIO))
         self.happened: list[tuple[str, str]] = []

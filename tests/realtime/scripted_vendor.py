@@ -11,7 +11,12 @@ from typing import Any
 
 import anyio
 
-from tests.oracles import strict_client_event, strict_server_event
+from tests.oracles import (
+    check_beta_server_event,
+    strict_beta_client_event,
+    strict_client_event,
+    strict_server_event,
+)
 from trunkline.errors import ConnectionLost
 from trunkline.realtime.openai import OpenAIRealtimeProvider
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
@@ -45,8 +50,30 @@ CREATED: dict[str, Any] = {
 }
 
 
+BETA_CREATED: dict[str, Any] = {
+    "object": "realtime.session",
+    "id": "sess_1",
+    "model": "gpt-4o-realtime-preview-2024-12-17",
+    "modalities": ["audio", "text"],
+    "instructions": "The vendor's own.",
+    "voice": "alloy",
+    "input_audio_format": "pcm16",
+    "output_audio_format": "pcm16",
+    "input_audio_transcription": None,
+    "turn_detection": {"type": "server_vad", "create_response": True, "interrupt_response": True},
+    "tools": [],
+    "tool_choice": "auto",
+    "temperature": 0.8,
+    "max_response_output_tokens": "inf",
+    "expires_at": 1756324625,
+}
+
+
 class Vendor:
     """One connection, seen from the vendor's side."""
+
+    judge_sent = staticmethod(strict_server_event)
+    judge_received = staticmethod(strict_client_event)
 
     def __init__(self, connection: WebSocketConnection, request: Request) -> None:
         self.connection = connection
@@ -56,13 +83,13 @@ class Vendor:
     async def send(self, kind: str, **body: Any) -> None:
         self._sent += 1
         text = json.dumps({"type": kind, "event_id": f"event_{self._sent}", **body})
-        strict_server_event(text)
+        self.judge_sent(text)
         await self.connection.send(text)
 
     async def expect(self, kind: str) -> dict[str, Any]:
         """The next message, which must be of this type."""
         text = await self.connection.receive()
-        strict_client_event(text)
+        self.judge_received(text)
         event: dict[str, Any] = json.loads(text)
         assert event["type"] == kind, f"expected {kind}, got {text!r}"
         return event
@@ -123,11 +150,26 @@ class Vendor:
         await anyio.aclose_forcefully(self.connection._stream)
 
 
-Script = Callable[[Vendor], Awaitable[None]]
+class BetaVendor(Vendor):
+    """A server of the older dialect."""
+
+    judge_sent = staticmethod(check_beta_server_event)
+    judge_received = staticmethod(strict_beta_client_event)
+
+    async def open_session(self) -> dict[str, Any]:
+        await self.send("session.created", session=BETA_CREATED)
+        wanted: dict[str, Any] = (await self.expect("session.update"))["session"]
+        await self.send("session.updated", session={**BETA_CREATED, **wanted})
+        return wanted
+
+
+Script = Callable[[Any], Awaitable[None]]
 
 
 @asynccontextmanager
-async def scripted(script: Script, **options: Any) -> AsyncIterator[OpenAIRealtimeProvider]:
+async def scripted(
+    script: Script, *, kind: type[Vendor] = Vendor, **options: Any
+) -> AsyncIterator[OpenAIRealtimeProvider]:
     """A provider of sessions with a vendor that follows `script`; what goes wrong there fails the test."""
     failures: list[BaseException] = []
     finished = anyio.Event()
@@ -135,7 +177,7 @@ async def scripted(script: Script, **options: Any) -> AsyncIterator[OpenAIRealti
     async def answer(request: Request) -> Upgrade:
         async def follow(connection: WebSocketConnection) -> None:
             try:
-                await script(Vendor(connection, request))
+                await script(kind(connection, request))
             except Exception as error:  # noqa: BLE001 - raised where the test sees it
                 failures.append(error)
             finally:
@@ -143,10 +185,11 @@ async def scripted(script: Script, **options: Any) -> AsyncIterator[OpenAIRealti
 
         return Upgrade(follow, max_size=16 * 2**20)
 
-    async with Server([Route("GET", "/v1/realtime", answer)]) as server:
+    routes = [Route("GET", path, answer) for path in ("/v1/realtime", "/openai/v1/realtime")]
+    async with Server(routes) as server:
         try:
             with anyio.fail_after(10):
-                yield OpenAIRealtimeProvider(api_key=KEY, base_url=f"{server.url}/v1", **options)
+                yield OpenAIRealtimeProvider(**{"api_key": KEY, "base_url": f"{server.url}/v1", **options})
         except Exception as error:
             if failures:
                 raise failures[0] from error

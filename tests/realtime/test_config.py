@@ -6,7 +6,18 @@ import pytest
 
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.tools.definition import ToolDefinition
+from trunkline.tools import ToolDefinition, ToolDispatcher
+
+
+async def opening_hours(day: str, holiday: bool = False) -> dict[str, str]:
+    """When the shop is open.
+
+    Args:
+        day: A day of the week.
+    """
+    if day == "never":
+        raise ValueError("there is no such day")
+    return {"day": day, "hours": "closed" if holiday else "seven to six"}
 
 
 def test_defaults() -> None:
@@ -29,6 +40,8 @@ def test_defaults() -> None:
         ("max_tokens", 0),
         ("vad_mode", "sometimes"),
         ("tools", [print]),
+        ("tools", ["get_weather"]),
+        ("functions", [opening_hours]),
         ("functions", ["get_weather"]),
     ],
 )
@@ -56,3 +69,36 @@ def test_the_part_about_one_session() -> None:
 
 def test_the_key_is_not_shown() -> None:
     assert "secret" not in repr(RealtimeConfig(api_key="secret"))
+
+
+async def test_plain_functions_are_tools() -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def other(call_id: str, name: str, arguments: str) -> str:
+        asked.append((call_id, name, arguments))
+        return "done"
+
+    book = ToolDefinition("book")
+    config = RealtimeConfig(functions=[book], tools=[opening_hours], on_function_call=other).to_process_config()
+    assert [tool.name for tool in config.functions] == ["book", "opening_hours"]
+    hours = config.functions[1]
+    assert hours.description == "When the shop is open."
+    assert hours.schema["properties"]["day"] == {"type": "string", "description": "A day of the week."}
+    assert hours.schema["required"] == ["day"]
+
+    # As whoever owns the session runs the calls: the bridge, or the stream.
+    tools = ToolDispatcher(config.functions, on_function_call=config.on_function_call)
+    answered = await tools.run("call_1", "opening_hours", '{"day": "Monday"}')
+    assert (answered.result, answered.error) == ('{"day":"Monday","hours":"seven to six"}', "")
+    failed = await tools.run("call_2", "opening_hours", '{"day": "never"}')
+    assert failed.error == "Tool opening_hours: failed"
+    wrong = await tools.run("call_3", "opening_hours", '{"dya": "Monday"}')
+    assert '"day" is a required property' in wrong.error
+    assert (await tools.run("call_4", "book", "{}")).result == "done"
+    assert asked == [("call_4", "book", "{}")]
+
+
+async def test_a_definition_that_nobody_runs_is_told_to_the_model() -> None:
+    config = RealtimeConfig(functions=[ToolDefinition("book")], tools=[opening_hours]).to_process_config()
+    tools = ToolDispatcher(config.functions, on_function_call=config.on_function_call)
+    assert (await tools.run("call_1", "book", "{}")).error == "Tool book not found"

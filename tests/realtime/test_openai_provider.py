@@ -60,7 +60,7 @@ async def test_the_request_for_a_connection() -> None:
         assert request.headers.get("sec-websocket-extensions") is None
         await vendor.open_session()
 
-    options = {"model": "my model/1", "organization": "org_1", "project": "proj_1"}
+    options: dict[str, Any] = {"model": "my model/1", "organization": "org_1", "project": "proj_1"}
     async with scripted(script, **options) as provider, provider.connect(ProcessConfig()):
         pass
 

@@ -33,11 +33,13 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
 from trunkline.realtime.openai_session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.transport import memory_pair
-from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, ServerVad, SessionInfo
+from trunkline.wire.realtime.openai_options import ServerVad
+from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, SessionInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +95,7 @@ async def test_a_spoken_turn() -> None:
         READY,
         SpeechStarted("item_U", 1460),
         SpeechStopped("item_U", 4256),
+        UserTurnCommitted("item_U"),
         ResponseStarted("resp_1"),
         UserTranscript("What", False, "item_U"),
         AgentTranscript("Nine", False, "item_A", "resp_1"),
@@ -220,7 +223,7 @@ async def test_where_the_vendor_does_not_interrupt_the_answer_goes_on() -> None:
         await vendor.audio("resp_1", "item_A", b"\x01")
         await vendor.expect("response.cancel")
 
-    options = {"turn_detection": ServerVad(interrupt_response=False)}
+    options: dict[str, Any] = {"turn_detection": ServerVad(interrupt_response=False)}
     async with scripted(script, **options) as provider, provider.connect(ProcessConfig()) as session:
         assert not session.capabilities.interrupts_itself
         assert (await until(session, AudioReceived)).audio == b"\x01"
@@ -456,7 +459,7 @@ async def test_a_vendor_that_says_nothing_any_more_is_noticed() -> None:
         await vendor.open_session()
         await silent.wait()  # without reading, so that no ping is answered
 
-    options = {"ping_interval": 0.05, "ping_timeout": 0.05}
+    options: dict[str, Any] = {"ping_interval": 0.05, "ping_timeout": 0.05}
     async with scripted(script, **options) as provider, provider.connect(ProcessConfig()) as session:
         with anyio.fail_after(5):
             told = await rest(session)

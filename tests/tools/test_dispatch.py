@@ -9,58 +9,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from tests.tools.phone import WEATHER, Phone, advance, hang, settle, weather
 from trunkline.clock import ManualClock
-from trunkline.errors import InvalidConfig
-from trunkline.tools import ToolDefinition, ToolDispatcher
-
-WEATHER = ToolDefinition(
-    "get_weather", "Weather of a city", {"type": "object", "properties": {"city": {"type": "string"}}}
-)
+from trunkline.errors import InvalidConfig, ToolError
+from trunkline.tools import ToolCounters, ToolDispatcher
 
 
 def get_weather(city: str, days: int = 1) -> str:
-    """Get the weather
-    of a city.
-
-    Args:
-        city: Name of the city.
-        days: How many days
-            to look ahead.
-    """
     return f"{city} {days}"
-
-
-def test_a_plain_function_tells_its_schema() -> None:
-    (definition,) = ToolDispatcher([get_weather]).definitions
-    assert definition == ToolDefinition(
-        "get_weather",
-        "Get the weather of a city.",
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "city": {"type": "string", "description": "Name of the city."},
-                "days": {"type": "integer", "default": 1, "description": "How many days to look ahead."},
-            },
-            "required": ["city"],
-        },
-    )
-
-
-def test_parameters_may_be_json_text() -> None:
-    assert ToolDefinition("t", "", '{"type": "object"}').schema == {"type": "object"}
-    with pytest.raises(InvalidConfig, match="not JSON"):
-        ToolDefinition("t", "", "{")
-    with pytest.raises(InvalidConfig, match="needs a name"):
-        ToolDefinition("")
-
-
-def test_a_function_whose_arguments_have_no_names_is_refused() -> None:
-    def anything(*words: str) -> str:
-        return " ".join(words)
-
-    with pytest.raises(InvalidConfig, match=r"\*words"):
-        ToolDispatcher([anything])
 
 
 def test_a_handler_without_its_tool_is_refused() -> None:
@@ -116,40 +72,55 @@ async def test_results_of_any_json_type(value: object, text: str) -> None:
         ("get_weather", "[]", "the arguments are not a JSON object"),
         ("get_weather", "{}", "city: Field required"),
         ("get_weather", '{"city": "X", "town": 1}', "town: Extra inputs are not permitted"),
-        ("fails", "{}", "no such city"),
+        ("fails", "{}", "Tool fails: no such city"),
+        ("leaks", "{}", "Tool leaks: failed"),
         ("unspeakable", "{}", "cannot be written as JSON"),
     ],
 )
 async def test_a_failure_is_told_to_the_model_as_json(name: str, arguments: str, error: str) -> None:
     def fails() -> str:
-        raise LookupError("no such city")
+        raise ToolError("fails", "no such city")
+
+    def leaks() -> str:
+        raise LookupError("no host at db://user:secret@db")
 
     def unspeakable() -> object:
         return object()
 
-    call = await ToolDispatcher([get_weather, fails, unspeakable]).run("c", name, arguments)
+    call = await ToolDispatcher([get_weather, fails, leaks, unspeakable]).run("c", name, arguments)
+    assert "secret" not in call.result
     assert error in call.error
     assert json.loads(call.result) == {"error": call.error}
 
 
-async def test_a_tool_that_hangs_is_timed_out() -> None:
+@pytest.mark.parametrize(("own", "seconds"), [(None, 20), (3, 3), (60, 60)])
+async def test_a_tool_that_hangs_is_timed_out(own: float | None, seconds: int) -> None:
     clock = ManualClock()
-    answered: list[str] = []
-
-    async def hangs(_: object) -> None:
-        await anyio.sleep_forever()
-
-    tools = ToolDispatcher([WEATHER], {"get_weather": hangs}, timeout=20, clock=clock)
-
-    async def run() -> None:
-        answered.append((await tools.run("c", "get_weather", "{}")).error)
-
+    tools = ToolDispatcher([weather(timeout=own)], {"get_weather": hang}, clock=clock)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
-        await clock.advance(19.9)
-        assert answered == []
-        await clock.advance(0.2)
-        assert answered == ["Tool get_weather: no answer within 20 s"]
+        phone = Phone(tools, tasks)
+        await phone.request("c")
+        await advance(clock, seconds - 1)
+        assert phone.told == {}
+        await advance(clock, 1)
+        assert phone.told == {"c": {"error": f"Tool get_weather: no answer within {seconds} s"}}
+    assert phone.calls["c"].duration_ms == seconds * 1000
+    assert tools.counters == ToolCounters(calls=1, timeouts=1, rounds=1, mean_ms=seconds * 1000, max_ms=seconds * 1000)
+
+
+async def test_waiting_for_a_place_counts_as_time() -> None:
+    clock = ManualClock()
+    tools = ToolDispatcher([WEATHER], {"get_weather": hang}, limit=1, timeout=5, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        phone = Phone(tools, tasks)
+        await phone.request("a")
+        await advance(clock, 2)
+        await phone.request("b")
+        await advance(clock, 3.5)
+        assert list(phone.told) == ["a"]
+        assert tools.cancel("b")
+        await settle()
+    assert phone.told["b"] == {"error": "Tool get_weather: cancelled: the model took the call back"}
 
 
 async def test_a_sync_tool_runs_in_a_thread_of_its_own() -> None:
@@ -170,3 +141,110 @@ async def test_a_sync_tool_runs_in_a_thread_of_its_own() -> None:
         await anyio.wait_all_tasks_blocked()
         release.set()
     assert answers != [threading.current_thread().name]
+
+
+async def test_a_tool_cancelled_from_within_is_answered_too() -> None:
+    async def stray(_: object) -> None:
+        raise anyio.get_cancelled_exc_class()
+
+    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):  # where nobody can raise it
+        return
+    call = await ToolDispatcher([WEATHER], {"get_weather": stray}).run("c", "get_weather", "{}")
+    assert call.error == "Tool get_weather: stopped without an answer"
+
+
+async def test_the_one_error_of_a_tools_task_group_is_told() -> None:
+    async def grouped(_: object) -> None:
+        async with anyio.create_task_group():
+            raise ToolError("get_weather", "no such city")
+
+    call = await ToolDispatcher([WEATHER], {"get_weather": grouped}).run("c", "get_weather", "{}")
+    assert call.error == "Tool get_weather: no such city"
+
+
+async def test_a_failure_is_in_the_log_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_: object) -> str:
+        raise LookupError("no such city")
+
+    await ToolDispatcher([WEATHER], {"get_weather": fails}).run("c", "get_weather", "{}")
+    (record,) = caplog.records
+    assert record.exc_info
+    assert "no such city" in caplog.text
+
+
+async def test_cancelling_the_task_ends_the_tool_and_is_not_swallowed() -> None:
+    ended: list[str] = []
+
+    async def handler(_: object) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("ended")
+
+    for policy in ("finish", "detach"):
+        tools = ToolDispatcher([weather(on_interruption=policy)], {"get_weather": handler})
+        async with anyio.create_task_group() as background:
+            tools.start(background)
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(tools.run, "c", "get_weather", "{}")
+                    await settle()
+                    scope.cancel()
+            assert scope.cancelled_caught
+        assert tools.counters.cancelled == 1
+    assert ended == ["ended", "ended"]
+
+
+async def test_no_more_run_at_once_than_the_limit() -> None:
+    running: list[int] = []
+    at_once: list[int] = []
+    may_end = anyio.Event()
+
+    async def handler(_: object) -> None:
+        running.append(1)
+        at_once.append(len(running))
+        await may_end.wait()
+        running.pop()
+
+    tools = ToolDispatcher([WEATHER], {"get_weather": handler}, limit=2)
+    async with anyio.create_task_group() as tasks:
+        phone = Phone(tools, tasks)
+        for number in range(5):
+            await phone.request(str(number))
+        assert len(running) == 2
+        may_end.set()
+    assert len(phone.told) == 5
+    assert max(at_once) == 2
+
+
+async def test_a_sync_tool_past_its_time_is_left_to_its_thread() -> None:
+    clock = ManualClock()
+    release = threading.Event()
+
+    def blocks(_: object) -> str:
+        assert release.wait(10)
+        return "too late"
+
+    tools = ToolDispatcher([WEATHER], {"get_weather": blocks}, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        phone = Phone(tools, tasks)
+        await phone.request("c")
+        await advance(clock, 21)
+        assert phone.told == {"c": {"error": "Tool get_weather: no answer within 20 s"}}
+        release.set()
+    assert tools.counters.timeouts == 1
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": float("inf")}, {"limit": 0}, {"max_rounds": 0}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig, match=next(iter(wrong))):
+        ToolDispatcher(**wrong)
+
+
+def test_tools_that_cannot_be_told_apart_are_refused() -> None:
+    with pytest.raises(InvalidConfig, match="two tools called 'get_weather'"):
+        ToolDispatcher([get_weather, WEATHER])
+    with pytest.raises(InvalidConfig, match="its own handler"):
+        ToolDispatcher([get_weather], {"get_weather": hang})
+    with pytest.raises(InvalidConfig, match="not str"):
+        ToolDispatcher(["get_weather"])  # type: ignore[list-item]

@@ -1,6 +1,7 @@
 """Formats, conversion and buffers of call audio; the one door to the compiled core."""
 
-from trunkline.audio.buffers import RingBuffer
+from trunkline.audio.buffers import JitterBuffer, JitterStats, RingBuffer
+from trunkline.audio.chunks import chunk_audio
 from trunkline.audio.converter import (
     AudioConverter,
     Converter,
@@ -28,6 +29,8 @@ from trunkline.audio.formats import (
     Encoding,
 )
 from trunkline.audio.level import dbfs, rms
+from trunkline.audio.samples import float32_to_pcm16, pcm16_to_float32, resample_pcm16
+from trunkline.audio.tones import tone
 
 __all__ = [
     "GEMINI_INPUT",
@@ -46,13 +49,20 @@ __all__ = [
     "AudioFormat",
     "Converter",
     "Encoding",
+    "JitterBuffer",
+    "JitterStats",
     "RingBuffer",
     "StreamConverter",
+    "chunk_audio",
     "convert",
     "dbfs",
+    "float32_to_pcm16",
     "gemini_to_twilio",
     "openai_to_twilio",
+    "pcm16_to_float32",
+    "resample_pcm16",
     "rms",
+    "tone",
     "twilio_to_gemini",
     "twilio_to_openai",
 ]

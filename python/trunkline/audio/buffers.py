@@ -1,5 +1,5 @@
 """Buffers between the task that produces audio and the one that plays it."""
 
-from trunkline._native._rust import RingBuffer
+from trunkline._native._rust import JitterBuffer, JitterStats, RingBuffer
 
-__all__ = ["RingBuffer"]
+__all__ = ["JitterBuffer", "JitterStats", "RingBuffer"]

@@ -1,4 +1,4 @@
-"""WAV files of linear16, µ-law and A-law: read whole, written as the audio comes.
+"""WAV files of linear16, µ-law and A-law, whole or as the audio comes.
 
 Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991), Waveform Audio File Format, and the
 extensible format that Microsoft added to it (`WAVEFORMATEXTENSIBLE`), whose GUID begins with the same code.
@@ -6,21 +6,22 @@ extensible format that Microsoft added to it (`WAVEFORMATEXTENSIBLE`), whose GUI
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from trunkline.audio.chunks import chunk_bytes
 from trunkline.audio.converter import convert
 from trunkline.audio.data import AudioData
 from trunkline.audio.formats import AudioFormat, Encoding
 from trunkline.errors import InvalidAudioData, UnsupportedEncoding
 
-__all__ = ["WavWriter", "read", "write"]
+__all__ = ["WavReader", "WavWriter", "read", "write"]
 
 _CODES = {(1, 16): Encoding.LINEAR16, (6, 8): Encoding.ALAW, (7, 8): Encoding.MULAW}
 _EXTENSIBLE = 0xFFFE
 _FORMAT = struct.Struct("<HHIIHH")
+_LONGEST_FORMAT = 40  # of an extensible one
 _HEADER_BYTES = 44
 _LARGEST = 0xFFFF_FFFF - _HEADER_BYTES  # sizes have 32 bits
 
@@ -34,22 +35,92 @@ def read(path: str | os.PathLike[str]) -> tuple[AudioFormat, bytes]:
         UnsupportedSampleRate: Its sample rate is none of those that can be converted.
         AudioError: It has neither one nor two channels.
     """
-    content = Path(path).read_bytes()
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise InvalidAudioData("this is not a WAV file")
-    audio_format: AudioFormat | None = None
-    for name, chunk in _chunks(memoryview(content)[12:]):
-        if name == b"fmt ":
-            audio_format = _format(chunk)
-        elif name == b"data" and audio_format is not None:
-            return audio_format, bytes(chunk[: len(chunk) - len(chunk) % audio_format.sample_bytes])
-    raise InvalidAudioData("the WAV file has no audio" if audio_format else "the WAV file does not tell its format")
+    with WavReader(path, chunk_ms=10_000) as file:
+        return file.format, b"".join(file)
 
 
 def write(path: str | os.PathLike[str], audio_format: AudioFormat, audio: AudioData) -> None:
     """Write a file at once."""
     with WavWriter(path, audio_format) as file:
         file.write(audio)
+
+
+class WavReader:
+    """Reads a file in chunks of whole samples, as an iterator, without ever holding all of it.
+
+    Args:
+        path: The file.
+        chunk_ms: The duration of a chunk; the last may be shorter.
+
+    Raises:
+        InvalidAudioData: It is not a WAV file, or one without format or audio.
+        InvalidConfig: A chunk would not hold one sample.
+        UnsupportedEncoding: Its samples are not linear16, µ-law or A-law; the error names code and bits.
+        UnsupportedSampleRate: Its sample rate is none of those that can be converted.
+        AudioError: It has neither one nor two channels.
+    """
+
+    format: AudioFormat
+    """The format of the audio."""
+
+    size: int
+    """Bytes of the audio, in whole samples."""
+
+    def __init__(self, path: str | os.PathLike[str], *, chunk_ms: float = 100) -> None:
+        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - `close` closes it
+        try:
+            self.format, self.size = self._open()
+            self._chunk = chunk_bytes(self.format, chunk_ms)
+        except BaseException:
+            self.close()
+            raise
+        self._left = self.size
+
+    @property
+    def duration_ms(self) -> float:
+        """How long the audio is."""
+        return self.format.duration_ms(self.size)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._file.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = self._file.read(min(self._chunk, self._left))
+        if not chunk:
+            raise StopIteration
+        self._left -= len(chunk)
+        return chunk
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> tuple[AudioFormat, int]:
+        """Read up to the audio; return its format and how many bytes of it there are."""
+        end = os.fstat(self._file.fileno()).st_size
+        head = self._file.read(12)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            raise InvalidAudioData("this is not a WAV file")
+        audio_format: AudioFormat | None = None
+        while len(head := self._file.read(8)) == 8:
+            name, size, start = head[:4], int.from_bytes(head[4:], "little"), self._file.tell()
+            if name == b"fmt ":
+                audio_format = _format(self._file.read(min(size, _LONGEST_FORMAT)))
+            elif name == b"data" and audio_format is not None:
+                there = min(
+                    size, end - start
+                )  # a file that was not completed claims more, or the most that 32 bits can tell
+                return audio_format, there - there % audio_format.sample_bytes
+            self._file.seek(start + size + size % 2)
+        raise InvalidAudioData("the WAV file has no audio" if audio_format else "the WAV file does not tell its format")
 
 
 class WavWriter:
@@ -104,14 +175,7 @@ class WavWriter:
         return struct.pack("<4sI4s4sI16s4sI", b"RIFF", size, b"WAVE", b"fmt ", len(form), form, b"data", self._written)
 
 
-def _chunks(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    while len(rest) >= 8:
-        name, size = bytes(rest[:4]), int.from_bytes(rest[4:8], "little")
-        yield name, rest[8 : 8 + size]
-        rest = rest[8 + size + size % 2 :]
-
-
-def _format(chunk: memoryview) -> AudioFormat:
+def _format(chunk: bytes) -> AudioFormat:
     if len(chunk) < _FORMAT.size:
         raise InvalidAudioData("the WAV file does not tell its format")
     code, channels, rate, _, _, bits = _FORMAT.unpack_from(chunk)

@@ -4,6 +4,7 @@ import json
 import logging
 from enum import StrEnum
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,17 @@ import anyio
 import typer
 from rich.console import Console
 
+from trunkline.cli.convert import convert
 from trunkline.cli.demo import Demo, DemoReport, play
 from trunkline.cli.stage import Stage
 from trunkline.errors import MissingExtra, TrunklineError
 from trunkline.testing.receptionist import RECEPTIONIST_GRAMMAR
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 
 class Backend(StrEnum):
@@ -31,6 +37,10 @@ def run() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app(prog_name="trunkline")
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise SystemExit(INTERRUPTED) from None  # an event loop may wrap what the keyboard did
     except (TrunklineError, OSError) as error:
         Console(stderr=True).print(f"trunkline: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise SystemExit(1) from error
@@ -75,8 +85,10 @@ def demo(
         raise SystemExit(1)
 
 
+app.command()(convert)
+
+
 def _run_on(backend: Backend, what: Demo) -> DemoReport:
-    try:
-        return anyio.run(play, what, backend=backend)
-    except LookupError as error:
-        raise MissingExtra("trio", "the trio backend") from error
+    if find_spec(backend) is None:
+        raise MissingExtra("trio", "the trio backend")
+    return anyio.run(play, what, backend=backend)

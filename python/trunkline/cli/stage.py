@@ -18,6 +18,7 @@ class Stage:
         self._console = console
         self._open_line: tuple[str, str] | None = None
         self._told: set[str] = set()
+        self._held: tuple[Event, str] | None = None
 
     def scene(self, text: str) -> None:
         """What happens outside the media: dialling, what the caller is about to do, hanging up."""
@@ -32,7 +33,9 @@ class Stage:
             case EventType.AGENT_TRANSCRIPT:
                 self._words("agent", event)
             case EventType.AGENT_SPEECH_START if event.data["latency_ms"] is not None:
-                self._line(event, "agent", f"speaks after {event.data['latency_ms']} ms", style="dim")
+                self._held = (event, f"speaks after {event.data['latency_ms']} ms")
+                if self._open_line is None:
+                    self._end_line()
             case EventType.USER_SPEECH_START:
                 self._line(event, "caller", "speaks", style="dim")
             case EventType.TOOL_CALL:
@@ -90,3 +93,6 @@ class Stage:
         if self._open_line is not None:
             self._open_line = None
             self._console.print()
+        if self._held is not None:  # what came amid the words of an open line
+            (event, text), self._held = self._held, None
+            self._line(event, "agent", text, style="dim")

@@ -1,5 +1,6 @@
 """How a gateway is set up, checked when it is built."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from trunkline import registry
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
+from trunkline.pipeline import InterruptionMode, InterruptionPolicy
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
 from trunkline.realtime.lasting import LastingProvider
 from trunkline.realtime.provider import RealtimeProvider
@@ -52,6 +54,7 @@ class GatewayOptions(TypedDict, total=False):
     greeting: str
     tools: Sequence[ToolDefinition | Callable[..., Any]]
     tool_handlers: Mapping[str, ToolHandler]
+    interruption_mode: InterruptionMode | Literal["immediate", "after_sentence", "disabled"] | InterruptionPolicy
     max_session_duration: float
     max_concurrent_calls: int
     start_timeout: float
@@ -72,6 +75,8 @@ class GatewayConfig:
         greeting: A sentence that the agent says when the call connects.
         tools: Tools besides those of `realtime_config`: definitions, or plain functions.
         tool_handlers: What runs each defined tool, by name; called with one mapping of the arguments.
+        interruption_mode: What the caller's speech does to the agent's: `immediate`, `after_sentence` or `disabled`; or a policy, with
+            a minimum of speech and a cool-down.
         max_session_duration: Seconds after which a call is hung up.
         max_concurrent_calls: How many calls are answered at once; further callers hear the busy tone.
         start_timeout: Seconds in which a media socket must say which call it belongs to.
@@ -89,6 +94,9 @@ class GatewayConfig:
     greeting: str = ""
     tools: Sequence[ToolDefinition | Callable[..., Any]] = ()
     tool_handlers: Mapping[str, ToolHandler] = field(default_factory=dict)
+    interruption_mode: InterruptionMode | Literal["immediate", "after_sentence", "disabled"] | InterruptionPolicy = (
+        InterruptionMode.IMMEDIATE
+    )
     max_session_duration: float = 1800.0
     max_concurrent_calls: int = 100
     start_timeout: float = 30.0
@@ -97,25 +105,30 @@ class GatewayConfig:
     def __post_init__(self) -> None:
         if self.mode not in set(PipelineMode):
             raise InvalidConfig("mode", f"must be one of {', '.join(PipelineMode)}, got {self.mode!r}")
+        _ = self.interruption  # reading it refuses a mode that there is not
         for name in ("max_session_duration", "max_concurrent_calls", "start_timeout"):
-            if not getattr(self, name) > 0:
-                raise InvalidConfig(name, f"must be above 0, got {getattr(self, name)!r}")
+            if not _is_number(getattr(self, name)) or not getattr(self, name) > 0:
+                raise InvalidConfig(name, f"must be a number above 0, got {getattr(self, name)!r}")
+        if not _is_number(self.stop_timeout) or not self.stop_timeout >= 0:
+            raise InvalidConfig("stop_timeout", f"must be a number of seconds from 0 on, got {self.stop_timeout!r}")
         host, _ = self.address
-        if not self.public_url:
-            if host not in LOOPBACK:
-                raise InvalidConfig("public_url", f"is needed, since {self.listen_addr!r} is not a loopback address")
-            return
-        url = urlsplit(self.public_url)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-            raise InvalidConfig("public_url", f"must look like https://agent.example.com, got {self.public_url!r}")
-        if url.scheme == "http" and url.hostname not in LOOPBACK:
-            raise InvalidConfig("public_url", "must be https; http is accepted for loopback hosts only")
+        if self.public_url:
+            _check_public_url(self.public_url)
+        elif host not in LOOPBACK:
+            raise InvalidConfig("public_url", f"is needed, since {self.listen_addr!r} is not a loopback address")
+
+    @property
+    def interruption(self) -> InterruptionPolicy:
+        """How easily the caller stops the agent."""
+        if isinstance(self.interruption_mode, InterruptionPolicy):
+            return self.interruption_mode
+        return InterruptionPolicy(mode=self.interruption_mode)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on; the host is "" for all addresses."""
-        host, _, port = self.listen_addr.rpartition(":")
-        if not port.isdecimal() or int(port) > 65535:
+        host, colon, port = str(self.listen_addr).rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
             raise InvalidConfig("listen_addr", f"must look like host:port or :port, got {self.listen_addr!r}")
         return host.strip("[]"), int(port)
 
@@ -135,6 +148,27 @@ class GatewayConfig:
             provider = registry.get("realtime", config.provider).factory()
         if isinstance(provider, RealtimeProviderFactory):
             provider = provider.create(config or RealtimeConfig())
+        if isinstance(provider, type) or not hasattr(provider, "connect"):
+            raise InvalidConfig("realtime_provider", f"must be a provider or a factory of one, got {provider!r}")
         if provider.capabilities.session_limit is None:
             return provider
         return LastingProvider(provider, clock=clock)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_public_url(public_url: str) -> None:
+    try:
+        url = urlsplit(public_url)
+        _ = url.port  # reading it refuses a port that is no number
+    except ValueError:
+        raise InvalidConfig("public_url", "cannot be read as an address") from None
+    written = not re.search(
+        r"[\s?#@]", public_url
+    )  # a user's password must not be shown, nor anything be signed that is not sent
+    if url.scheme not in {"http", "https"} or not url.hostname or not written:
+        raise InvalidConfig("public_url", "must look like https://agent.example.com, without a user, a query or blanks")
+    if url.scheme == "http" and url.hostname not in LOOPBACK:
+        raise InvalidConfig("public_url", "must be https; http is accepted for loopback hosts only")

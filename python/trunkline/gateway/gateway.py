@@ -2,12 +2,11 @@
 
 import inspect
 import logging
-import secrets
 import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -17,31 +16,25 @@ import anyio.to_thread
 
 from trunkline.clock import Clock
 from trunkline.errors import CallRejected, InvalidConfig
+from trunkline.gateway.admission import Admission, Place
 from trunkline.gateway.config import CallInfo, GatewayConfig, ProviderName
 from trunkline.gateway.session import CallSession, StreamCodec
 from trunkline.pipeline import BridgeConfig, RealtimeBridge
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.telephony.port import CarrierPort
-from trunkline.transport import MessageStream, Request, Response, Route, Server
+from trunkline.tools import ToolDispatcher
+from trunkline.transport import MessageStream, Request, Response, Route, Server, ServerLimits
 
 logger = logging.getLogger("trunkline.gateway")
-
-TOKEN_LIFETIME = 60.0
-"""Seconds in which the carrier must open the media socket of an accepted call."""
 
 OBSERVER_GRACE = 5.0
 """Seconds that an `on_session` handler has after the end of its call."""
 
+CONNECTIONS = 500
+"""Connections that may be open besides two for each call, its media socket and its webhooks."""
+
 CallHandler = Callable[[CallInfo], Awaitable[None] | None]
 SessionHandler = Callable[[CallSession], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """A call that was accepted and whose media socket has not come yet."""
-
-    info: CallInfo
-    expires: float
 
 
 class Gateway(ABC):
@@ -57,7 +50,9 @@ class Gateway(ABC):
         self._clock = clock
         self._provider = config.make_provider(clock=clock)
         self._process_config = config.realtime_config.to_process_config() if config.realtime_config else ProcessConfig()
-        self._expected: dict[str, _Expected] = {}
+        # Each call has a dispatcher of its own; this one is built so that tools which cannot work are refused now, not in every call.
+        ToolDispatcher([*self._process_config.functions, *config.tools], config.tool_handlers)
+        self._admission = Admission(places=config.max_concurrent_calls, clock=clock)
         self._sessions: dict[str, CallSession] = {}
         self._call_handler: CallHandler | None = None
         self._session_handler: SessionHandler | None = None
@@ -88,7 +83,11 @@ class Gateway(ABC):
 
     @property
     def url(self) -> str:
-        """Where the gateway listens, `http://host:port`; only while it runs."""
+        """Where the gateway listens while it runs, as this machine dials it.
+
+        Raises:
+            InvalidConfig: It does not run.
+        """
         if self._server is None:
             raise InvalidConfig("gateway", "is not running; use `async with gateway`")
         return self._server.url
@@ -122,9 +121,11 @@ class Gateway(ABC):
         if self._server is not None:
             raise InvalidConfig("gateway", "is running already")
         host, port = self.config.address
+        self._stopping = anyio.Event()
+        limits = ServerLimits(connections=CONNECTIONS + 2 * self.config.max_concurrent_calls)
         async with AsyncExitStack() as stack:
             self._server = await stack.enter_async_context(
-                Server(self._routes(), host=host or "0.0.0.0", port=port, clock=self._clock)  # noqa: S104
+                Server(self._routes(), host=host, port=port, limits=limits, clock=self._clock)
             )
             self._stack = stack.pop_all()
         return self
@@ -136,13 +137,17 @@ class Gateway(ABC):
         if stack is None:
             return None
         try:
-            await self.stop()
+            try:
+                await self.stop()
+            finally:
+                handled = await stack.__aexit__(kind, error, trace)
         finally:
-            handled = await stack.__aexit__(kind, error, trace)
             self._server = None
         return handled
 
     async def _stop_on_signal(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals reach the main thread alone; a gateway elsewhere is stopped by whoever runs it
         with anyio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 logger.info("SIGTERM: taking no more calls")
@@ -163,25 +168,21 @@ class Gateway(ABC):
         Raises:
             CallRejected: The application refused the call, or there is no room for it.
         """
-        self._forget_expired()
-        if self._stopping.is_set():
-            raise CallRejected("busy", call_id=info.call_id)
-        for token, expected in self._expected.items():
-            if expected.info.call_id == info.call_id:
-                return _media_path(token)
-        if len(self._sessions) + len(self._expected) >= self.config.max_concurrent_calls:
-            logger.warning("call %s is refused: %d calls are in progress", info.call_id, len(self._sessions))
-            raise CallRejected("busy", call_id=info.call_id)
-        await self._ask_application(info)
-        token = secrets.token_urlsafe(24)
-        self._expected[token] = _Expected(info, self._clock.now() + TOKEN_LIFETIME)
-        return _media_path(token)
+        try:
+            with self._admission.place(info.call_id) as place:
+                async with place.turn:
+                    return _media_path(self._admission.token_of(info.call_id) or await self._decide(info))
+        except CallRejected as rejected:
+            logger.info("call %s is refused: %s", info.call_id, rejected.reason)
+            raise
 
     def redeem(self, token: str) -> CallInfo | None:
         """The call that a media socket's token belongs to; the token is used up by asking."""
-        self._forget_expired()
-        expected = self._expected.pop(token, None)
-        return expected.info if expected else None
+        return self._admission.redeem(token)
+
+    def arrival(self, info: CallInfo) -> AbstractContextManager[Place]:
+        """Hold the call's place while its media socket is open."""
+        return self._admission.arrival(info.call_id)
 
     async def carry(self, info: CallInfo, line: MessageStream, codec: StreamCodec, port: CarrierPort) -> None:
         """Run a call on its open media socket until it is over."""
@@ -191,25 +192,26 @@ class Gateway(ABC):
             tools=self.config.tools,
             tool_handlers=self.config.tool_handlers,
             greeting=self.config.greeting,
+            interruption=self.config.interruption,
         )
         session = CallSession(info, RealtimeBridge(config, port=port, clock=self._clock), clock=self._clock)
         self._sessions[info.call_id] = session
         try:
             async with anyio.create_task_group() as tasks:
-                if self._session_handler is not None:
-                    tasks.start_soon(self._observe, session)
+                observed = anyio.Event()
+                tasks.start_soon(self._observe, session, observed)
                 await session.serve(line, codec, max_duration=self.config.max_session_duration)
                 await line.aclose()
-                tasks.cancel_scope.deadline = anyio.current_time() + OBSERVER_GRACE
+                with self._clock.move_on_after(OBSERVER_GRACE):
+                    await observed.wait()
+                tasks.cancel_scope.cancel()
         finally:
             if self._sessions.get(info.call_id) is session:  # a redirected call may have a new stream already
                 del self._sessions[info.call_id]
 
     def end_call(self, call_id: str) -> CallSession | None:
         """The session of a call that the carrier says is over."""
-        for token, expected in list(self._expected.items()):
-            if expected.info.call_id == call_id:
-                del self._expected[token]
+        self._admission.forget(call_id)
         return self._sessions.get(call_id)
 
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,17 +225,25 @@ class Gateway(ABC):
         return Response(200, b"ok\n")
 
     async def _ready(self, _: Request) -> Response:
-        full = len(self._sessions) + len(self._expected) >= self.config.max_concurrent_calls
-        return Response(503, b"busy\n") if full or self._stopping.is_set() else Response(200, b"ready\n")
+        busy = self._admission.full or self._stopping.is_set()
+        return Response(503, b"busy\n") if busy else Response(200, b"ready\n")
+
+    async def _decide(self, info: CallInfo) -> str:
+        if not self._stopping.is_set():
+            await self._ask_application(info)
+        if self._stopping.is_set():
+            raise CallRejected("busy", call_id=info.call_id)
+        return self._admission.expect(info)
 
     async def _ask_application(self, info: CallInfo) -> None:
-        if self._call_handler is None:
+        handler = self._call_handler
+        if handler is None:
             return
         try:
-            if inspect.iscoroutinefunction(self._call_handler):
-                await self._call_handler(info)
-            else:
-                decision = await anyio.to_thread.run_sync(self._call_handler, info)
+            if inspect.iscoroutinefunction(handler):
+                await handler(info)
+            else:  # in a tuple, since trio takes no coroutine out of a thread
+                (decision,) = await anyio.to_thread.run_sync(lambda: (handler(info),), abandon_on_cancel=True)
                 if inspect.isawaitable(decision):
                     await decision
         except CallRejected as rejected:
@@ -243,18 +253,14 @@ class Gateway(ABC):
             logger.exception("call %s is refused: the on_call handler failed", info.call_id)
             raise CallRejected("rejected", call_id=info.call_id) from error
 
-    async def _observe(self, session: CallSession) -> None:
+    async def _observe(self, session: CallSession, observed: anyio.Event) -> None:
         try:
             if self._session_handler is not None:
                 await self._session_handler(session)
         except Exception:
             logger.exception("call %s: the on_session handler failed", session.id)
-
-    def _forget_expired(self) -> None:
-        now = self._clock.now()
-        for token, expected in list(self._expected.items()):
-            if expected.expires <= now:
-                del self._expected[token]
+        finally:
+            observed.set()
 
 
 def _media_path(token: str) -> str:

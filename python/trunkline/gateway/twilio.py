@@ -1,6 +1,7 @@
 """The Twilio gateway: its webhooks, its media socket, and their signatures."""
 
 import logging
+import re
 from functools import partial
 from typing import Final, Unpack
 from urllib.parse import parse_qsl, urlsplit
@@ -19,6 +20,7 @@ logger = logging.getLogger("trunkline.gateway")
 
 MAX_FIELDS: Final = 200
 MAX_MESSAGE: Final = 65_536
+CALL_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")  # it is written to logs
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
@@ -76,8 +78,8 @@ class TwilioGateway(Gateway):
         if isinstance(fields, Response):
             return fields
         call_id = fields.get("CallSid", "")
-        if not call_id:
-            return Response(400, "CallSid is missing\n")
+        if not CALL_ID.fullmatch(call_id):
+            return Response(400, "CallSid is missing or not an id\n")
         if self.account_sid and fields.get("AccountSid") != self.account_sid:
             logger.warning("call %s is refused: it belongs to another account", call_id)
             return _document(twiml.reject())
@@ -91,7 +93,6 @@ class TwilioGateway(Gateway):
         try:
             path = await self.admit(info)
         except CallRejected as rejected:
-            logger.info("call %s is refused", call_id)
             return _document(twiml.reject("busy" if rejected.reason == "busy" else "rejected"))
         return _document(twiml.connect_stream(_socket_url(self.public_url) + path))
 
@@ -113,6 +114,8 @@ class TwilioGateway(Gateway):
                 self._validator.verify_upgrade(self._public_address(request), request.headers.get("x-twilio-signature"))
             except SignatureInvalid as error:
                 return self._refuse(request, str(error))
+        if not request.wants_websocket:
+            return Response(426, "this address is for a WebSocket\n", headers=[("Upgrade", "websocket")])
         info = self.redeem(request.params["token"])
         if info is None:
             return self._refuse(request, "its token is unknown, used or too old")
@@ -120,13 +123,14 @@ class TwilioGateway(Gateway):
 
     async def _carry(self, info: CallInfo, socket: WebSocketConnection) -> None:
         stream = TwilioStream()
-        try:
-            await self._await_start(info, socket, stream)
-        except (TransportError, RemoteProtocolError) as error:
-            logger.warning("call %s: its media did not begin: %s", info.call_id, error)
-            await socket.aclose(1002)
-            return
-        await self.carry(info, socket, stream, TwilioPort(socket, stream))
+        with self.arrival(info):
+            try:
+                await self._await_start(info, socket, stream)
+            except (TransportError, RemoteProtocolError) as error:
+                logger.warning("call %s: its media did not begin: %s", info.call_id, error)
+                await socket.aclose(1002)
+                return
+            await self.carry(info, socket, stream, TwilioPort(socket, stream))
 
     async def _await_start(self, info: CallInfo, socket: WebSocketConnection, stream: TwilioStream) -> None:
         with self._clock.move_on_after(self.config.start_timeout):
@@ -135,6 +139,8 @@ class TwilioGateway(Gateway):
                 if isinstance(event, StreamStarted):
                     if event.call_id != info.call_id:
                         raise RemoteProtocolError("twilio", "the media belongs to another call", path="start.callSid")
+                    if event.format != TwilioPort.traits.format:
+                        raise RemoteProtocolError("twilio", "the audio is not 8 kHz µ-law", path="start.mediaFormat")
                     return
         raise TransportError(f"no start message within {self.config.start_timeout:g} s")
 

@@ -3,6 +3,19 @@
 from trunkline.conversation import ToolCall, Turn
 from trunkline.pipeline.bridge import BridgeConfig, RealtimeBridge
 from trunkline.pipeline.events import Event, EventType
+from trunkline.pipeline.interruption import InterruptionMode, InterruptionPolicy
 from trunkline.pipeline.metrics import Metrics
+from trunkline.pipeline.receipt import LatencyReceipt
 
-__all__ = ["BridgeConfig", "Event", "EventType", "Metrics", "RealtimeBridge", "ToolCall", "Turn"]
+__all__ = [
+    "BridgeConfig",
+    "Event",
+    "EventType",
+    "InterruptionMode",
+    "InterruptionPolicy",
+    "LatencyReceipt",
+    "Metrics",
+    "RealtimeBridge",
+    "ToolCall",
+    "Turn",
+]

@@ -38,7 +38,7 @@ class Event:
     Attributes:
         timestamp: The time of day, in UTC.
         offset_ms: Milliseconds since the call's media began.
-        data: What the kind of event has to tell; the guide of the bridge lists the keys.
+        data: What the kind of event has to tell; the reference of the bridge lists the keys.
         error: For `error` events, what failed.
     """
 
@@ -68,32 +68,79 @@ class Event:
 
 
 class EventLog:
-    """The events of one call, in order; nothing is lost, whoever reads late or slowly."""
+    """The events of one call, in order; nothing is lost, whoever reads late or slowly.
 
-    def __init__(self, clock: Clock) -> None:
+    The log is the one queue of all consumers, so a slow one costs nothing. What happens with every frame is not logged but counted, and
+    told in one event to those who asked for it.
+
+    Args:
+        clock: What the events are timed by.
+        max_events: More than any honest call has; beyond, nothing is logged but the end, and what is not is counted in `dropped`.
+    """
+
+    def __init__(self, clock: Clock, *, max_events: int = 20_000) -> None:
         self._clock = clock
         self._began = clock.now()
+        self._max_events = max_events
         self._events: list[Event] = []
+        self._audio = {EventType.AUDIO_RECEIVED: _Tally(), EventType.AUDIO_SENT: _Tally()}
+        self._audio_wanted = 0
         self._news = anyio.Event()
         self._over = False
+        self.dropped = 0
 
     def emit(self, kind: EventType, error: Exception | None = None, /, **data: Any) -> None:
         """Append an event of now; after `session_ended` nothing more is taken."""
         if self._over:
             return
-        offset_ms = round((self._clock.now() - self._began) * 1000)
-        self._events.append(Event(kind, self._clock.wall(), offset_ms, data, error))
+        if len(self._events) >= self._max_events and kind is not EventType.SESSION_ENDED:
+            self.dropped += 1
+            return
+        self._events.append(self._event(kind, error, data))
         self._over = kind is EventType.SESSION_ENDED
+        self._wake()
+
+    def count_audio(self, kind: EventType, size: int) -> None:
+        """So many bytes of audio passed."""
+        tally = self._audio[kind]
+        tally.messages += 1
+        tally.size += size
+        if self._audio_wanted:
+            self._wake()
+
+    async def read(self, *, audio: bool = False) -> AsyncIterator[Event]:
+        """Every event from the first on, waiting for more, until `session_ended`; with `audio`, tallies of audio too."""
+        position = 0
+        seen = {kind: _Tally(tally.messages, tally.size) for kind, tally in self._audio.items()}
+        self._audio_wanted += audio
+        try:
+            while True:
+                if audio:
+                    for kind, tally in self._audio.items():
+                        before = seen[kind]
+                        if tally.messages > before.messages:
+                            news = {"bytes": tally.size - before.size, "messages": tally.messages - before.messages}
+                            seen[kind] = _Tally(tally.messages, tally.size)
+                            yield self._event(kind, None, news)
+                while position < len(self._events):
+                    yield self._events[position]
+                    position += 1
+                if self._over:
+                    return
+                await self._news.wait()
+        finally:
+            self._audio_wanted -= audio
+
+    def _event(self, kind: EventType, error: Exception | None, data: Mapping[str, Any]) -> Event:
+        offset_ms = round((self._clock.now() - self._began) * 1000)
+        return Event(kind, self._clock.wall(), offset_ms, data, error)
+
+    def _wake(self) -> None:
         self._news.set()
         self._news = anyio.Event()
 
-    async def read(self) -> AsyncIterator[Event]:
-        """Every event from the first on, waiting for more, until `session_ended` has been given."""
-        position = 0
-        while True:
-            while position < len(self._events):
-                yield self._events[position]
-                position += 1
-            if self._over:
-                return
-            await self._news.wait()
+
+@dataclass(slots=True)
+class _Tally:
+    messages: int = 0
+    size: int = 0

@@ -3,29 +3,37 @@
 Pure: time is an argument, in seconds. Positions are bytes on the line since the last clear, which begins a new generation; a mark carries
 both in its name, so that one which returns after a clear is known to be stale.
 
-The carrier plays what it is sent in real time and in order. Between marks the position is therefore the last one known plus the time since;
-a mark that returns says where playback really is, and the estimate goes on from there.
+A carrier plays what it is sent in real time and in order. What reaches it while it is still playing follows without a gap; what reaches it
+when it has run dry begins after a lag, since it may buffer some before it begins. A returned mark tells that lag, if it is known how long
+marks take to come back, and that is measured by a mark sent while nothing is queued, which returns at once, and by those that a clear sets
+free. Between marks the clock tells how far playback has come; it has always come as far as a mark confirmed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An item that was stopped: how much of it the caller heard, of how much there was, in milliseconds, rounded down."""
+    """An item that was stopped: how much of it the caller heard, of how much there was, in milliseconds, rounded down.
+
+    `complete` tells that the caller had heard all of it, and there was no more to come.
+    """
 
     item_id: str
     heard_ms: int
     generated_ms: int
+    complete: bool = False
 
 
 @dataclass(slots=True)
-class _Segment:
-    """Bytes of one item on the line, from `start` to `end`."""
+class _Stretch:
+    """Bytes of one item, or padding, from `start` to `end`, sent at a moment and while what was sent before was being played."""
 
     item_id: str
     start: int
     end: int
+    sent_at: float
 
 
 @dataclass(slots=True)
@@ -33,7 +41,9 @@ class _Item:
     generated: int = 0
     sent: int = 0
     finished: bool = False
-    heard_when_cut: int | None = None
+    heard_before: int = 0
+    """In generations before this one, of an item that was taken up again."""
+    heard_for_good: int | None = None
 
 
 class PlayoutLedger:
@@ -41,22 +51,27 @@ class PlayoutLedger:
 
     Args:
         bytes_per_ms: Bytes of one millisecond in the carrier's format.
-        returns_marks: Whether the carrier confirms; if not, the clock alone counts.
+        returns_marks: Whether the carrier confirms; if not, the schedule alone counts.
         mark_grace: Seconds past the expected end after which a mark counts as lost.
     """
 
     def __init__(self, bytes_per_ms: int, *, returns_marks: bool, mark_grace: float = 1.0) -> None:
         self.generation = 0
+        self.return_delay = 0.0
+        self._measured = False
         self._bytes_per_ms = bytes_per_ms
         self._returns_marks = returns_marks
         self._mark_grace = mark_grace
         self._items: dict[str, _Item] = {}
         self._unheard: dict[str, _Item] = {}
-        self._segments: list[_Segment] = []
+        self._stretches: list[_Stretch] = []
         self._sent = 0
+        self._ends = 0.0
         self._confirmed = 0
-        self._anchor = 0
-        self._anchored_at = 0.0
+        self._lag = 0.0
+        self._cleared_at = 0.0
+        self._free_at_clear: set[str] = set()
+        self._pending: dict[str, tuple[int, float]] = {}
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,56 +88,82 @@ class PlayoutLedger:
 
     def send(self, item_id: str, size: int, now: float) -> None:
         """`size` bytes of an item, or of padding where the id is empty, go to the carrier."""
-        if self._played(now) >= self._sent:
-            self._anchor, self._anchored_at = self._sent, now
-        if self._segments and self._segments[-1].item_id == item_id:
-            self._segments[-1].end += size
+        last = self._stretches[-1] if self._stretches and now <= self._ends else None
+        if last is not None and last.item_id == item_id:
+            last.end += size
         else:
-            self._segments.append(_Segment(item_id, self._sent, self._sent + size))
+            self._stretches.append(_Stretch(item_id, self._sent, self._sent + size, now))
         self._sent += size
+        self._ends = max(self._ends, now) + self._seconds(size)
         if item_id:
             self._items[item_id].sent += size
 
-    def mark(self) -> str:
-        """The name of a mark behind everything sent so far."""
-        return f"{self.generation}:{self._sent}"
+    def mark(self, now: float) -> str:
+        """The name of a mark behind everything sent so far, which is being sent now."""
+        name = f"{self.generation}:{self._sent}"
+        self._pending[name] = (self._sent, now)
+        return name
 
     def confirm(self, name: str, now: float) -> bool:
-        """A mark returned; tells whether it was one of this generation that says something new."""
-        generation, _, position = name.partition(":")
-        if not position.isdecimal() or generation != str(self.generation):
+        """A mark returned; tells whether it said something about this generation."""
+        if name in self._free_at_clear:
+            self._free_at_clear.discard(name)
+            self._measure(now - self._cleared_at)
             return False
-        reached = int(position)
-        if not self._confirmed < reached <= self._sent:
+        if name not in self._pending:
             return False
-        self._confirmed = self._anchor = reached
-        self._anchored_at = now
+        position, sent_at = self._pending.pop(name)
+        for earlier in [other for other, (before, _) in self._pending.items() if before < position]:
+            del self._pending[earlier]  # lost, or overtaken
+        if position == 0:
+            self._measure(now - sent_at)
+            return False
+        self._confirmed = max(self._confirmed, position)
+        for stretch, _, dry_since in self._played():
+            if stretch.start < position <= stretch.end:
+                expected = dry_since.sent_at + self._seconds(position - dry_since.start)
+                late = now - expected
+                self._lag = late if late < 0 else max(0.0, late - self.return_delay)
         return True
 
     def clear(self, now: float) -> list[Cut]:
         """Everything not heard yet is dropped, here and at the carrier; the items that this cut short, in order."""
         cuts = []
         for item_id, item in self._unheard.items():
-            item.heard_when_cut = self._heard(item_id, now)
-            cuts.append(Cut(item_id, self._ms(item.heard_when_cut), self._ms(item.generated)))
+            item.heard_for_good = heard = self._heard_of(item_id, now)
+            complete = item.finished and heard >= item.generated
+            cuts.append(Cut(item_id, self._ms(heard), self._ms(item.generated), complete))
+        played = self._position(now)
+        self._free_at_clear = {name for name, (position, _) in self._pending.items() if position > played}
         self._unheard.clear()
-        self._segments.clear()
+        self._stretches.clear()
+        self._pending.clear()
         self.generation += 1
-        self._sent = self._confirmed = self._anchor = 0
-        self._anchored_at = now
+        self._sent = self._confirmed = 0
+        self._ends = self._cleared_at = now
         return cuts
+
+    def reopen(self, item_id: str) -> None:
+        """An item that was cut is taken up again where it was cut: what follows is generated already, and sent once more."""
+        item = self._items[item_id]
+        item.heard_before = item.sent = item.heard_for_good or 0
+        item.heard_for_good = None
+        self._unheard[item_id] = item
 
     def settle(self, now: float) -> list[str]:
         """The items whose last byte has been heard since the last time this was asked, in order."""
         heard = []
         for item_id, item in list(self._unheard.items()):
-            if not item.finished or item.sent < item.generated or not self._is_over(self._end(item_id), now):
+            end = self._end_of(item_id)
+            if not item.finished or item.sent < item.generated:
+                break
+            if not (self._returns_marks and self._confirmed >= end) and now < self._over_at(end):
                 break
             heard.append(item_id)
             del self._unheard[item_id]
-            item.heard_when_cut = item.generated
+            item.heard_for_good = item.generated
         if not self._unheard:
-            self._segments.clear()
+            self._stretches.clear()
         return heard
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,43 +174,109 @@ class PlayoutLedger:
         return bool(self._unheard)
 
     def lead_ms(self, now: float) -> float:
-        """How much of what was sent the carrier has not played yet."""
-        return (self._sent - self._played(now)) / self._bytes_per_ms
+        """How much of what was sent has not been played yet, if the carrier plays without a lag."""
+        return max(0.0, self._ends - now) * 1000
 
     def heard_ms(self, item_id: str, now: float) -> int:
         """How much of an item the caller has heard, rounded down; 0 for an item that is not known."""
         item = self._items.get(item_id)
         if item is None:
             return 0
-        return self._ms(self._heard(item_id, now) if item.heard_when_cut is None else item.heard_when_cut)
+        return self._ms(self._heard_of(item_id, now) if item.heard_for_good is None else item.heard_for_good)
+
+    def generated_ms(self, item_id: str) -> int:
+        """How much of an item there is, rounded down."""
+        item = self._items.get(item_id)
+        return self._ms(item.generated) if item else 0
+
+    @property
+    def current(self) -> str:
+        """The first item that the caller has not heard to its end, "" if there is none."""
+        return next(iter(self._unheard), "")
+
+    def remaining(self, item_id: str) -> int:
+        """How many bytes of an item were generated and not sent."""
+        item = self._items[item_id]
+        return item.generated - item.sent
+
+    def unheard(self, now: float) -> list[tuple[str, int]]:
+        """What was sent and not heard yet, in order: item, or "" for padding, and bytes."""
+        position = self._position(now)
+        return [
+            (stretch.item_id, stretch.end - max(position, stretch.start))
+            for stretch in self._stretches
+            if stretch.end > position
+        ]
+
+    def reaches(self, item_id: str, duration_ms: int) -> float | None:
+        """When the caller will have heard so much of an item, by what is known now; None while that much was not sent."""
+        item = self._items.get(item_id)
+        wanted = duration_ms * self._bytes_per_ms - (item.heard_before if item else 0)
+        for stretch, begins, _ in self._played():
+            if stretch.item_id == item_id:
+                size = stretch.end - stretch.start
+                if wanted <= size:
+                    return begins + self._seconds(max(0, wanted))
+                wanted -= size
+        return None
 
     def settles_at(self) -> float | None:
         """When `settle` will have something to tell even if no mark comes; None while the next item is not all sent."""
         for item_id, item in self._unheard.items():
             if item.finished and item.sent >= item.generated:
-                return self._over_at(self._end(item_id))
+                return self._over_at(self._end_of(item_id))
             break
         return None
 
-    def _played(self, now: float) -> int:
-        elapsed = (
-            now - self._anchored_at
-        ) * 1000 * self._bytes_per_ms + 1e-6  # seconds as floats fall short of whole bytes
-        return min(self._sent, self._anchor + int(elapsed))
+    # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _heard(self, item_id: str, now: float) -> int:
-        played = self._played(now)
-        return sum(min(played, s.end) - s.start for s in self._segments if s.item_id == item_id and s.start < played)
+    def _played(self) -> Iterator[tuple[_Stretch, float, _Stretch]]:
+        """Each stretch, when it begins to be played, and the one that the carrier began with after it had run dry."""
+        dry_since = None
+        ends = 0.0
+        for stretch in self._stretches:
+            if dry_since is None or stretch.sent_at > ends:
+                dry_since = stretch
+                ends = stretch.sent_at + self._lag
+            begins = ends
+            ends += self._seconds(stretch.end - stretch.start)
+            yield stretch, begins, dry_since
 
-    def _end(self, item_id: str) -> int:
-        return max((segment.end for segment in self._segments if segment.item_id == item_id), default=0)
+    def _position(self, now: float) -> int:
+        """How much of the line has been heard by now."""
+        position = self._confirmed
+        for stretch, begins, _ in self._played():
+            if begins > now:
+                break
+            played = int((now - begins + 1e-9) * 1000 * self._bytes_per_ms)  # floats fall short of whole bytes
+            position = max(position, min(stretch.end, stretch.start + played))
+        return position
 
-    def _is_over(self, position: int, now: float) -> bool:
-        return (self._returns_marks and self._confirmed >= position) or now >= self._over_at(position)
+    def _heard_of(self, item_id: str, now: float) -> int:
+        position = self._position(now)
+        return self._items[item_id].heard_before + sum(
+            min(position, stretch.end) - stretch.start
+            for stretch in self._stretches
+            if stretch.item_id == item_id and stretch.start < position
+        )
+
+    def _end_of(self, item_id: str) -> int:
+        return max((stretch.end for stretch in self._stretches if stretch.item_id == item_id), default=0)
 
     def _over_at(self, position: int) -> float:
         grace = self._mark_grace if self._returns_marks else 0.0
-        return self._anchored_at + (position - self._anchor) / self._bytes_per_ms / 1000 + grace
+        over = 0.0
+        for stretch, begins, _ in self._played():
+            if stretch.start < position:
+                over = begins + self._seconds(min(position, stretch.end) - stretch.start) + grace
+        return over
+
+    def _measure(self, delay: float) -> None:
+        self.return_delay = min(self.return_delay, delay) if self._measured else delay
+        self._measured = True
+
+    def _seconds(self, size: int) -> float:
+        return size / self._bytes_per_ms / 1000
 
     def _ms(self, size: int) -> int:
         return size // self._bytes_per_ms

@@ -50,6 +50,11 @@ class Transcript:
         """The caller heard only the first `heard_ms` of an item; returns the whole words that were heard."""
         return self._entries[item_id].speech.cut(heard_ms)
 
+    def sentence_end(self, item_id: str, heard_ms: int) -> int | None:
+        """Where in the item's audio the sentence ends that is being heard, in milliseconds; None if nothing is known of it."""
+        entry = self._entries.get(item_id)
+        return None if entry is None else entry.speech.sentence_end(heard_ms)
+
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far; items without words or tool calls are left out."""
         told = [

@@ -22,7 +22,10 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     Usage,
     UserTranscript,
+    UserTurnCommitted,
 )
+from trunkline.realtime.fallback import Attempt
+from trunkline.realtime.outputs import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
     Capabilities,
     FunctionCallHandler,
@@ -30,16 +33,23 @@ from trunkline.realtime.provider import (
     RealtimeProvider,
     RealtimeSession,
 )
+from trunkline.realtime.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
+    from trunkline.realtime.client import Client, ClientStats, RealtimeClient
     from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
-    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
+    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
 
 __all__ = [
     "AgentTranscript",
+    "Attempt",
+    "AudioChunk",
     "AudioReceived",
+    "AudioStream",
     "Capabilities",
+    "Client",
+    "ClientStats",
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
@@ -48,6 +58,7 @@ __all__ = [
     "LastingProvider",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
+    "RealtimeClient",
     "RealtimeConfig",
     "RealtimeConnectionError",
     "RealtimeError",
@@ -65,19 +76,27 @@ __all__ = [
     "SessionRotated",
     "SpeechStarted",
     "SpeechStopped",
+    "StreamContract",
+    "StreamStats",
     "ToolCallCancelled",
     "ToolCallRequested",
     "ToolDefinition",
+    "Transcript",
+    "Transcription",
     "Usage",
     "UserTranscript",
+    "UserTurnCommitted",
     "VADMode",
     "Watchdog",
 ]
 
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
+    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
     **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
-    **dict.fromkeys(("OpenAIRealtimeProvider", "SemanticVad", "ServerVad"), "trunkline.realtime.openai"),
+    **dict.fromkeys(
+        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+    ),
 }
 
 

@@ -1,13 +1,17 @@
 """A realtime provider and its session described in one place, for the gateway and the voice facade alike."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from trunkline.errors import InvalidConfig
+from trunkline.errors import InvalidConfig, ToolError
 from trunkline.realtime.provider import FunctionCallHandler, ProcessConfig, RealtimeProvider
 from trunkline.tools.definition import ToolDefinition
+from trunkline.tools.dispatch import ToolDispatcher
+
+AN_HOUR = 3600.0
+"""Seconds; whoever runs the session sets the deadline of its tools, which is shorter."""
 
 
 class VADMode(StrEnum):
@@ -32,8 +36,9 @@ class RealtimeConfig:
         voice: The vendor's name of the voice.
         instructions: System prompt of the conversation.
         functions: Tools that the model may call.
-        tools: The same by the facade's name; both count. Plain functions go to whoever runs them, the gateway or the bridge.
-        on_function_call: Runs a tool call.
+        tools: The same by the facade's name; both count. A plain function is a tool too: its schema comes from its signature, and it
+            runs when the model calls it.
+        on_function_call: Runs a tool call, other than one of a plain function.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
         vad_mode: Who decides when the user's turn is over.
         vad_threshold: Loudness, 0 to 1, above which audio counts as speech.
@@ -53,7 +58,7 @@ class RealtimeConfig:
     voice: str | None = None
     instructions: str | None = None
     functions: Sequence[ToolDefinition] = ()
-    tools: Sequence[ToolDefinition] = ()
+    tools: Sequence[ToolDefinition | Callable[..., Any]] = ()
     on_function_call: FunctionCallHandler | None = None
     temperature: float | None = None
     vad_mode: VADMode = VADMode.SERVER
@@ -76,24 +81,48 @@ class RealtimeConfig:
         for name in ("vad_prefix_padding_ms", "vad_silence_duration_ms"):
             if getattr(self, name) < 0:
                 raise InvalidConfig(name, f"must not be negative, got {getattr(self, name)!r}")
-        for name in ("functions", "tools"):
-            for tool in getattr(self, name):
-                if not isinstance(tool, ToolDefinition):
-                    raise InvalidConfig(
-                        name, f"must be ToolDefinition, got {tool!r}; a plain function is a tool of the gateway"
-                    )
+        for tool in self.functions:
+            if not isinstance(tool, ToolDefinition):
+                raise InvalidConfig(
+                    "functions", f"must be ToolDefinition, got {tool!r}; a plain function goes to `tools`"
+                )
+        ToolDispatcher(self.tools)  # refuses what is no tool
         if self.max_tokens < 1:
             raise InvalidConfig("max_tokens", f"must be at least 1, got {self.max_tokens!r}")
 
     def to_process_config(self) -> ProcessConfig:
-        """The part that is about one session."""
+        """The part that is about one session: plain functions are definitions there, and `on_function_call` runs them."""
+        # Whoever calls `on_function_call` has a time limit for it.
+        dispatcher = ToolDispatcher(
+            (*self.functions, *self.tools), on_function_call=self.on_function_call, timeout=AN_HOUR
+        )
+        plain = any(not isinstance(tool, ToolDefinition) for tool in self.tools)
         return ProcessConfig(
             instructions=self.instructions,
             voice=self.voice,
-            functions=(*self.functions, *self.tools),
-            on_function_call=self.on_function_call,
+            functions=dispatcher.definitions,
+            on_function_call=_running(dispatcher) if plain else self.on_function_call,
             temperature=self.temperature,
         )
+
+
+class _ToolFailed(ToolError):
+    """A tool failed, and `reason` is already the whole sentence for the model."""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def _running(dispatcher: ToolDispatcher) -> FunctionCallHandler:
+    """A handler that leaves each call to the dispatcher."""
+
+    async def run(call_id: str, name: str, arguments: str) -> str:
+        call = await dispatcher.run(call_id, name, arguments)
+        if call.error:
+            raise _ToolFailed(name, call.error)
+        return call.result
+
+    return run
 
 
 @runtime_checkable

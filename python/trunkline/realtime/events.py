@@ -38,6 +38,17 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class UserTurnCommitted:
+    """What the user said became an item of the conversation, behind `previous_item_id` if the vendor said so.
+
+    Here is its place in the conversation: the words come later under the same id, often after the answer has begun.
+    """
+
+    item_id: str = ""
+    previous_item_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UserTranscript:
     """The user's words: with `is_final` all of the item, otherwise the next piece. It may come after the answer has begun."""
 
@@ -91,11 +102,22 @@ class ToolCallCancelled:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer cost, in tokens."""
+    """What an answer cost, in tokens: in all, and of what kind where the vendor says so.
+
+    Cached tokens are among those of the input, and cost less; reasoning tokens are among those of the output.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
+    input_text_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_tokens: int = 0
+    cached_text_tokens: int = 0
+    cached_audio_tokens: int = 0
+    output_text_tokens: int = 0
+    output_audio_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +166,7 @@ SessionEvent = (
     SessionReady
     | SpeechStarted
     | SpeechStopped
+    | UserTurnCommitted
     | UserTranscript
     | ResponseStarted
     | AudioReceived

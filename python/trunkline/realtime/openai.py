@@ -1,80 +1,88 @@
 """OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
 
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote, urlsplit
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
-from trunkline.errors import (
-    ConnectionFailed,
-    ConnectionLost,
-    DeadlineExceeded,
-    HandshakeRejected,
-    InvalidConfig,
-    ProviderError,
-    RemoteProtocolError,
-    TransportError,
-)
+from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
 from trunkline.realtime.config import RealtimeConfig, VADMode
+from trunkline.realtime.openai_dialect import BetaStream
+from trunkline.realtime.openai_failures import Failures
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket
+from trunkline.wire.realtime import openai_beta
 from trunkline.wire.realtime.openai import parse
 from trunkline.wire.realtime.openai_commands import update_session
-from trunkline.wire.realtime.openai_errors import error_from, error_from_close, error_from_status
 from trunkline.wire.realtime.openai_events import ErrorReceived, ServerEvent, SessionCreated, SessionUpdated
-from trunkline.wire.realtime.openai_session import (
-    FORMATS,
-    MAX_OUTPUT_TOKENS,
-    PCM,
-    VENDOR,
+from trunkline.wire.realtime.openai_options import (
+    DEFAULT_VOICE,
     SemanticVad,
     ServerVad,
-    SessionInfo,
+    SessionOptions,
+    Transcription,
     TurnDetection,
+    merged,
+    refuse_unknown,
     session_object,
 )
+from trunkline.wire.realtime.openai_schema import check_session
+from trunkline.wire.realtime.openai_session import FORMATS, PCM, VENDOR, SessionInfo
 
-__all__ = ["OpenAIRealtimeFactory", "OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "TurnDetection"]
+__all__ = [
+    "OpenAIRealtimeFactory",
+    "OpenAIRealtimeProvider",
+    "SemanticVad",
+    "ServerVad",
+    "SessionOptions",
+    "Transcription",
+    "TurnDetection",
+]
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
-DEFAULT_VOICE = "marin"
-DEFAULT_TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 BASE_URL = "https://api.openai.com/v1"
+MAX_MESSAGE = 16 * 2**20
 
-_SERVER_VAD = ServerVad()
+_NO_TEMPERATURE = "OpenAI's Realtime protocol has no such field; leave it None (servers of the older dialect have it)"
 
 
-class OpenAIRealtimeProvider:
+class OpenAIRealtimeProvider(StreamContract):
     """Sessions with OpenAI, or with a server that speaks the same protocol.
+
+    What the constructor says holds for every session; a session's `ProcessConfig` goes before it, and its `extensions["openai"]`, fields
+    of the vendor's own session object, before both; what is said for one answer (`create_response`) goes before all.
 
     Args:
         api_key: The key; the environment variable `OPENAI_API_KEY` if None. It is never shown.
         model: The vendor's name of the model.
-        voice: The vendor's name of the voice.
-        instructions: System prompt; None leaves the vendor's own.
         base_url: Where the API is; `http` and `ws` for this machine only.
-        turn_detection: Who ends the user's turn: `ServerVad`, `SemanticVad`, or None for `commit_audio` by hand.
-        transcription_model: What writes down the user's words; None for no user transcripts.
-        transcribe_output: Whether the model's words are told.
-        max_output_tokens: Most tokens of one answer, 1 to 4096; None for the model's own limit.
+        dialect: "ga", as the vendor speaks today, or "beta", as some other servers still do; None finds out by what the server says first.
+        api_key_header: Which header carries the key: "Authorization" (as `Bearer`), or another that holds nothing else.
         organization: The organization to bill, if the key has several.
         project: The project to bill, likewise.
+        safety_identifier: A stable, anonymous name of the end user.
+        transcribe_output: Whether the model's words are told.
         tls: What to trust; the system's certificates if None.
+        proxy: The address of an HTTP proxy, with its user and password if it needs them; None for none, "environment" for what
+            `HTTPS_PROXY` and `NO_PROXY` say.
         connect_timeout: Seconds for connection, handshake and session setup together.
         ping_interval: Seconds of silence before the vendor is pinged; None for never.
-        ping_timeout: Seconds to wait for a sign of life after a ping.
+        ping_timeout: Seconds to wait for a sign of life after a ping; None for ever.
         clock: Where time comes from.
+        session: How sessions should be: voice, instructions, turn detection and the rest of `SessionOptions`.
 
     Raises:
-        InvalidConfig: There is no key, or a value cannot be used.
+        InvalidConfig: There is no key, no such option, or a value cannot be used.
     """
 
     def __init__(
@@ -82,43 +90,73 @@ class OpenAIRealtimeProvider:
         *,
         api_key: str | None = None,
         model: str = DEFAULT_MODEL,
-        voice: str = DEFAULT_VOICE,
-        instructions: str | None = None,
         base_url: str = BASE_URL,
-        turn_detection: TurnDetection | None = _SERVER_VAD,
-        transcription_model: str | None = DEFAULT_TRANSCRIPTION_MODEL,
-        transcribe_output: bool = True,
-        max_output_tokens: int | None = None,
+        dialect: Literal["ga", "beta"] | None = None,
+        api_key_header: str = "Authorization",
         organization: str | None = None,
         project: str | None = None,
+        safety_identifier: str | None = None,
+        transcribe_output: bool = True,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = "environment",
         connect_timeout: float = 10.0,
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
         clock: Clock = SYSTEM_CLOCK,
+        **session: Unpack[SessionOptions],
     ) -> None:
+        refuse_unknown(session)
+        if dialect not in {None, "ga", "beta"}:
+            raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
         self._api_key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
-        if max_output_tokens is not None and not 1 <= max_output_tokens <= MAX_OUTPUT_TOKENS:
-            raise InvalidConfig("max_output_tokens", f"must be 1 to {MAX_OUTPUT_TOKENS}, got {max_output_tokens!r}")
         self._model = model
-        self._voice = voice
-        self._instructions = instructions
         self._base_url = base_url
         self._url = _websocket_url(base_url, model)
-        self._turn_detection = turn_detection
-        self._transcription_model = transcription_model
+        self._dialect = dialect
+        self._api_key_header = api_key_header
+        self._identity = {
+            "OpenAI-Organization": organization,
+            "OpenAI-Project": project,
+            "OpenAI-Safety-Identifier": safety_identifier,
+        }
         self._transcribe_output = transcribe_output
-        self._max_output_tokens = max_output_tokens
-        self._organization = organization
-        self._project = project
         self._tls = tls
+        self._proxy = proxy
         self._connect_timeout = connect_timeout
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self._clock = clock
+        self._options = session
+        self._failures = Failures(self._api_key)
+        self._session_object(ProcessConfig())  # so that a bad option is refused here
+
+    @classmethod
+    def azure(cls, resource: str, *, deployment: str, api_key: str | None = None, **options: Any) -> Self:
+        """Sessions with a deployment on Azure OpenAI, which speaks the same protocol at an address of its own.
+
+        Args:
+            resource: The resource's name, the first part of its address, or the whole address `https://….openai.azure.com`.
+            deployment: The deployment's name, which stands for the model.
+            api_key: The resource's key; the environment variable `AZURE_OPENAI_API_KEY` if None.
+            options: Further arguments of the constructor.
+
+        Raises:
+            InvalidConfig: As the constructor; or the resource is neither a name nor an address.
+        """
+        key = api_key or os.environ.get("AZURE_OPENAI_API_KEY", "")
+        if not key:
+            raise InvalidConfig("api_key", "pass one, or set the environment variable AZURE_OPENAI_API_KEY")
+        origin = resource.rstrip("/")
+        if re.fullmatch(r"[A-Za-z0-9-]+", resource):
+            origin = f"https://{resource}.openai.azure.com"
+        elif "://" not in resource:
+            raise InvalidConfig("resource", f"must be a name or an https address, got {resource!r}")
+        options = {"api_key_header": "api-key", **options}
+        return cls(api_key=key, model=deployment, base_url=f"{origin}/openai/v1", **options)
 
     def __repr__(self) -> str:
-        return f"OpenAIRealtimeProvider(model={self._model!r}, voice={self._voice!r}, base_url={self._base_url!r})"
+        voice = self._options.get("voice", DEFAULT_VOICE)
+        return f"OpenAIRealtimeProvider(model={self._model!r}, voice={voice!r}, base_url={self._base_url!r})"
 
     @staticmethod
     def factory(**options: Any) -> "OpenAIRealtimeFactory":
@@ -149,6 +187,7 @@ class OpenAIRealtimeProvider:
             ConnectionFailed: The vendor could not be reached, or had no session ready in time.
         """
         wanted = self._session_object(config)
+        refusal: ProviderError | None = None
         async with AsyncExitStack() as stack:
             session: OpenAIRealtimeSession | None = None
             try:
@@ -158,23 +197,28 @@ class OpenAIRealtimeProvider:
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)
             except (TransportError, RemoteProtocolError) as error:
-                raise self._refusal(error) from error
+                refusal = self._failures.refused(error)
+            if session is None:
+                assert refusal is not None  # noqa: S101 - the one or the other
+                raise refusal  # here, so that the vendor's own words, which may repeat the key, are not even its context
             try:
                 yield session
             finally:
                 await session.aclose()
 
     def _dial(self) -> AbstractAsyncContextManager[MessageStream]:
-        headers = [("Authorization", f"Bearer {self._api_key}")]
-        if self._organization:
-            headers.append(("OpenAI-Organization", self._organization))
-        if self._project:
-            headers.append(("OpenAI-Project", self._project))
+        bearer = self._api_key_header.lower() == "authorization"
+        headers = [(self._api_key_header, f"Bearer {self._api_key}" if bearer else self._api_key)]
+        headers += [(name, value) for name, value in self._identity.items() if value]
+        if self._dialect == "beta":
+            headers.append(openai_beta.HEADER)
         return connect_websocket(
             self._url,
             headers=headers,
             tls=self._tls,
+            proxy=self._proxy,
             connect_timeout=self._connect_timeout,
+            max_size=MAX_MESSAGE,
             ping_interval=self._ping_interval,
             ping_timeout=self._ping_timeout,
             clock=self._clock,
@@ -184,11 +228,15 @@ class OpenAIRealtimeProvider:
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
     ) -> OpenAIRealtimeSession:
         created = await self._wait_for(stream, SessionCreated)
+        beta = created.beta if self._dialect is None else self._dialect == "beta"
+        if beta:
+            stream = BetaStream(stream)
         await stream.send(update_session(wanted))
         info = await self._wait_for(stream, SessionUpdated)
-        if not info.session_id:
-            info = replace(info, session_id=created.session_id)
-        session = OpenAIRealtimeSession(stream, info, transcribe_output=self._transcribe_output)
+        info = replace(info, session_id=info.session_id or created.session_id, beta=beta)
+        session = OpenAIRealtimeSession(
+            stream, info, transcribe_output=self._transcribe_output, failures=self._failures
+        )
         await session.seed(history)
         return session
 
@@ -197,42 +245,38 @@ class OpenAIRealtimeProvider:
         while True:
             event: ServerEvent = parse(await stream.receive())
             if isinstance(event, ErrorReceived):
-                raise error_from(replace(event.error, message=self._without_key(event.error.message)))
+                raise self._failures.told(event.error)
             if isinstance(event, kind):
                 return event.session
 
-    def _refusal(self, cause: TransportError | RemoteProtocolError) -> ProviderError:
-        match cause:
-            case HandshakeRejected(status=status, body=body, retry_after=retry_after):
-                return error_from_status(status, self._without_key(body), retry_after=retry_after)
-            case ConnectionLost(code=code, reason=reason):
-                closed = "the vendor closed the connection before the session was ready"
-                return error_from_close(code, self._without_key(reason)) or ConnectionFailed(closed, vendor=VENDOR)
-            case DeadlineExceeded():
-                return ConnectionFailed(str(cause), "timeout", vendor=VENDOR)
-            case _:
-                return ConnectionFailed(str(cause), vendor=VENDOR)
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._api_key, "[hidden]")
-
     def _session_object(self, config: ProcessConfig) -> dict[str, Any]:
+        options = self._options.copy()
+        if config.voice is not None:
+            options["voice"] = config.voice
+        if config.instructions is not None:
+            options["instructions"] = config.instructions
         if config.temperature is not None:
-            raise InvalidConfig("temperature", "OpenAI's Realtime protocol has no such field; leave it None")
+            options["temperature"] = config.temperature
+        if options.get("temperature") is not None and self._dialect != "beta":
+            raise InvalidConfig("temperature", _NO_TEMPERATURE)
+        wanted = session_object(
+            options,
+            input_format=_format(config.input_format),
+            output_format=_format(config.output_format),
+            tools=config.functions,
+        )
         extension = config.extensions.get(VENDOR, {})
         if not isinstance(extension, Mapping):
             raise InvalidConfig(f"extensions[{VENDOR!r}]", "must be a mapping of session fields")
-        wanted = session_object(
-            voice=config.voice or self._voice,
-            input_format=_format(config.input_format),
-            output_format=_format(config.output_format),
-            instructions=self._instructions if config.instructions is None else config.instructions,
-            turn_detection=self._turn_detection,
-            transcription_model=self._transcription_model,
-            tools=config.functions,
-            max_output_tokens=self._max_output_tokens,
-        )
-        return _merged(wanted, extension)
+        if isinstance(extension.get("tools"), list | tuple):
+            extension = {**extension, "tools": [*wanted.get("tools", ()), *extension["tools"]]}
+        wanted = merged(wanted, extension)
+        check_session(wanted, beta=self._dialect == "beta")
+        if not config.allow_interruption and wanted["audio"]["input"]["turn_detection"] is not None:
+            wanted = merged(wanted, {"audio": {"input": {"turn_detection": {"interrupt_response": False}}}})
+        if self._dialect == "beta":
+            openai_beta.to_beta(update_session(wanted))  # refused now rather than once the line is open
+        return wanted
 
 
 class OpenAIRealtimeFactory:
@@ -258,8 +302,8 @@ class OpenAIRealtimeFactory:
         """
         if config.provider.lower() not in {"", VENDOR}:
             raise InvalidConfig("provider", f"is {config.provider!r}, but this is the factory of {VENDOR!r}")
-        if config.temperature is not None:
-            raise InvalidConfig("temperature", "OpenAI's Realtime protocol has no such field; leave it None")
+        if config.temperature is not None and self._options.get("dialect") != "beta":
+            raise InvalidConfig("temperature", _NO_TEMPERATURE)
         options: dict[str, Any] = {
             "turn_detection": _turn_detection(config),
             "max_output_tokens": config.max_tokens,
@@ -267,7 +311,7 @@ class OpenAIRealtimeFactory:
             **self._options,
         }
         if not config.transcribe_input:
-            options["transcription_model"] = None
+            options["transcription"] = None
         said = {
             "api_key": config.api_key,
             "model": config.model,
@@ -290,18 +334,6 @@ def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
 
 def _format(wish: AudioFormat | None) -> AudioFormat:
     return PCM if wish is None or wish not in FORMATS else wish
-
-
-def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, objects within objects likewise; where they differ `more` holds. An object of another `type` replaces the whole."""
-    merged = dict(base)
-    for name, value in more.items():
-        known = merged.get(name)
-        if isinstance(known, Mapping) and isinstance(value, Mapping) and value.get("type") in {None, known.get("type")}:
-            merged[name] = _merged(known, value)
-        else:
-            merged[name] = value
-    return merged
 
 
 def _checked_key(api_key: str) -> str:

@@ -5,15 +5,16 @@ activity detection is on. So every wish for a response goes through `ResponseArb
 
 - no response runs, and none that was asked for is under way,
 - the user is not speaking: the answer would be talked over, and the user's turn brings one of its own,
-- every tool call of the response that finished last is answered.
+- every tool call of the response that finished last is answered, unless the wish is for something to say meanwhile.
 
 Nothing here waits or sends: the session tells what happened and sends what is given out.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from trunkline.errors import LocalProtocolError
 
@@ -26,10 +27,23 @@ EARLIER = "(earlier session)"
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
-    """A response to ask for; `event_id` comes back in the error if the vendor refuses it."""
+    """A response to ask for; `event_id` comes back in the error if the vendor refuses it.
+
+    `instructions` and `options`, fields of `response.create`, hold for this response alone.
+    """
 
     event_id: str
     instructions: str | None = None
+    options: Mapping[str, Any] | None = None
+    during_tools: bool = False
+
+    @property
+    def response(self) -> Mapping[str, Any] | None:
+        """The fields in which it differs from the session; None if it does not."""
+        told = dict(self.options or {})
+        if self.instructions is not None:
+            told["instructions"] = self.instructions
+        return told or None
 
 
 class ResponseArbiter:
@@ -52,15 +66,30 @@ class ResponseArbiter:
 
     # ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def want(self, instructions: str | None = None) -> None:
-        """Wish for a response; several wishes without instructions are one, as one answer serves them all."""
-        if instructions is None and self._wishes and self._wishes[-1].instructions is None:
+    def want(
+        self,
+        instructions: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        during_tools: bool = False,
+    ) -> None:
+        """Wish for a response; several wishes that ask for nothing in particular are one, as one answer serves them all.
+
+        With `during_tools` it goes first, and does not wait for tool calls to be answered.
+        """
+        wish = ResponseRequest(f"response-{next(self._numbers)}", instructions, options, during_tools)
+        if during_tools:
+            self._wishes.appendleft(wish)
             return
-        self._wishes.append(ResponseRequest(f"response-{next(self._numbers)}", instructions))
+        if wish.response is None and self._wishes and self._wishes[-1].response is None:
+            return
+        self._wishes.append(wish)
 
     def next_request(self) -> ResponseRequest | None:
         """The request that you must send now, if there is one; it counts as sent."""
-        if not self._wishes or self._running or self._under_way or self._user_speaks or self._last_batch:
+        if not self._wishes or self._running or self._under_way or self._user_speaks:
+            return None
+        if self._last_batch and not self._wishes[0].during_tools:
             return None
         request = self._wishes.popleft()
         self._sent.append(request)

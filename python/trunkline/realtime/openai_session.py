@@ -2,35 +2,32 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Literal
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 from trunkline.audio import AudioFormat
 from trunkline.conversation import HistoryItem, pending_calls
 from trunkline.errors import (
-    ConnectionFailed,
-    ConnectionLost,
+    InvalidConfig,
+    LocalProtocolError,
     ProviderError,
     RemoteProtocolError,
     SessionClosed,
     TransportError,
 )
 from trunkline.realtime import events
+from trunkline.realtime.openai_failures import Failures
 from trunkline.realtime.openai_responses import ResponseArbiter
 from trunkline.realtime.provider import Capabilities
 from trunkline.transport import MessageStream
 from trunkline.wire.realtime import openai_commands as command
 from trunkline.wire.realtime import openai_events as vendor
 from trunkline.wire.realtime.openai import parse
-from trunkline.wire.realtime.openai_errors import (
-    ACTIVE_RESPONSE,
-    SESSION_EXPIRED,
-    error_from,
-    error_from_close,
-    is_benign,
-)
+from trunkline.wire.realtime.openai_beta import to_beta
+from trunkline.wire.realtime.openai_errors import ACTIVE_RESPONSE, SESSION_EXPIRED, is_benign
+from trunkline.wire.realtime.openai_schema import check_response, check_session
 from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU, VENDOR, SessionInfo
 
 log = logging.getLogger(__name__)
@@ -64,15 +61,24 @@ class OpenAIRealtimeSession:
         stream: Messages to and from the vendor, with the session already configured.
         info: What the vendor said the session is.
         transcribe_output: Whether the answer's words are passed on.
+        failures: Makes errors of what goes wrong.
     """
 
-    def __init__(self, stream: MessageStream, info: SessionInfo, *, transcribe_output: bool = True) -> None:
+    def __init__(
+        self,
+        stream: MessageStream,
+        info: SessionInfo,
+        *,
+        transcribe_output: bool = True,
+        failures: Failures | None = None,
+    ) -> None:
         self._stream = stream
         self._info = info
         self._transcribe_output = transcribe_output
-        self._capabilities = replace(CAPABILITIES, interrupts_itself=info.interrupts)
+        self._failures = failures or Failures()
         self._responses = ResponseArbiter()
         self._function_items: dict[str, vendor.Item] = {}
+        self._arguments: dict[str, str] = {}
         self._received_bytes: dict[str, int] = {}
         self._closing = False
         self._over = False
@@ -82,8 +88,14 @@ class OpenAIRealtimeSession:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this session can do."""
-        return self._capabilities
+        """What this session can do, by what the vendor last said it is: `manual_turns` and `interrupts_itself` go by its turn detection."""
+        turns, interrupts = not self._info.detects_turns, self._info.interrupts
+        return replace(CAPABILITIES, manual_turns=turns, interrupts_itself=interrupts)
+
+    @property
+    def instructions(self) -> str:
+        """The system prompt, as the vendor last confirmed it; an update shows here once the vendor has taken it."""
+        return self._info.instructions
 
     @property
     def input_format(self) -> AudioFormat:
@@ -116,7 +128,7 @@ class OpenAIRealtimeSession:
         try:
             event = parse(message)
         except RemoteProtocolError as error:
-            self._events.append(events.ErrorReported(_malformed(error)))
+            self._events.append(events.ErrorReported(self._failures.malformed(error)))
             return
         self._take(event)
         with suppress(SessionClosed):  # the next read says why
@@ -130,19 +142,24 @@ class OpenAIRealtimeSession:
                     self._received_bytes[item_id] = self._received_bytes.get(item_id, 0) + len(audio)
                     self._events.append(events.AudioReceived(audio, item_id, response_id))
             case vendor.SpeechStarted(item_id, audio_start_ms):
-                self._responses.user_began(interrupts=self._capabilities.interrupts_itself)
+                self._responses.user_began(interrupts=self._info.interrupts)
                 self._events.append(events.SpeechStarted(item_id, audio_start_ms))
             case vendor.SpeechStopped(item_id, audio_end_ms):
                 self._responses.user_stopped()
                 self._events.append(events.SpeechStopped(item_id, audio_end_ms))
-            case vendor.InputCommitted() | vendor.InputCleared():
+            case vendor.InputCommitted(item_id, previous_item_id):
+                self._responses.user_stopped()
+                self._events.append(events.UserTurnCommitted(item_id, previous_item_id))
+            case vendor.InputCleared():
                 self._responses.user_stopped()
             case vendor.InputTranscriptDelta(item_id, text):
                 self._events.append(events.UserTranscript(text, is_final=False, item_id=item_id))
             case vendor.InputTranscriptCompleted(item_id, text):
                 self._events.append(events.UserTranscript(text, is_final=True, item_id=item_id))
             case vendor.InputTranscriptFailed(_, error):
-                self._events.append(events.ErrorReported(error_from(error)))
+                self._events.append(events.ErrorReported(self._failures.told(error)))
+            case vendor.SessionUpdated(info):
+                self._info = replace(info, session_id=info.session_id or self._info.session_id, beta=self._info.beta)
             case vendor.ErrorReceived(error):
                 self._take_error(error)
             case _:
@@ -163,15 +180,13 @@ class OpenAIRealtimeSession:
             case vendor.ItemAdded(item) | vendor.OutputItemAdded(_, item):
                 if item.kind == "function_call":
                     self._function_items[item.item_id] = item
+            case vendor.ArgumentsDelta(_, item_id, _, text):
+                self._arguments[item_id] = self._arguments.get(item_id, "") + text
             case vendor.ArgumentsDone(response_id, item_id, call_id, name, arguments):
-                known = self._function_items.get(item_id)
+                known = self._function_items.get(item_id, vendor.Item(item_id, "function_call"))
+                known = replace(known, call_id=call_id or known.call_id, name=name or known.name, arguments=arguments)
                 if self._responses.wanted(response_id):
-                    self._request_tool(
-                        response_id,
-                        call_id or (known.call_id if known else ""),
-                        name or (known.name if known else ""),
-                        arguments,
-                    )
+                    self._request_tool_of(response_id, known)
             case vendor.OutputItemDone(response_id, item):
                 if item.status == "completed" and self._responses.wanted(response_id):
                     self._request_tool_of(response_id, item)
@@ -186,6 +201,7 @@ class OpenAIRealtimeSession:
             for item in event.output:
                 self._request_tool_of(event.response_id, item)
         self._function_items.clear()
+        self._arguments.clear()
         self._responses.response_done(event.response_id, cancelled=status == "cancelled")
         if status == "cancelled" and event.reason == "turn_detected":
             self._events.append(events.Interrupted(event.response_id))
@@ -195,28 +211,31 @@ class OpenAIRealtimeSession:
                 event.response_id,
                 status,
                 event.reason,
-                events.Usage(usage.input_tokens, usage.output_tokens, usage.total_tokens) if usage else None,
-                error_from(event.error) if event.error else None,
+                events.Usage(**asdict(usage)) if usage else None,
+                self._failures.told(event.error) if event.error else None,
             )
         )
 
     def _request_tool_of(self, response_id: str, item: vendor.Item) -> None:
-        if item.kind == "function_call":
-            self._request_tool(response_id, item.call_id, item.name, item.arguments)
+        """Pass a complete call on, once.
 
-    def _request_tool(self, response_id: str, call_id: str, name: str, arguments: str) -> None:
-        """Pass a complete call on, once. Where a server leaves out the name, a later event of the same call has it."""
-        if call_id and name and self._responses.call_requested(call_id, response_id):
-            self._events.append(events.ToolCallRequested(call_id, name, arguments, response_id))
+        Where a server leaves out the name, a later event of the same call has it; where it leaves out the arguments, they are what the
+        deltas gave.
+        """
+        if item.kind != "function_call" or not item.call_id or not item.name:
+            return
+        if self._responses.call_requested(item.call_id, response_id):
+            arguments = item.arguments or self._arguments.get(item.item_id, "")
+            self._events.append(events.ToolCallRequested(item.call_id, item.name, arguments, response_id))
 
     def _take_error(self, error: vendor.VendorError) -> None:
         self._responses.refused(error.caused_by, response_runs=error.code == ACTIVE_RESPONSE)
         if is_benign(error):
             log.debug("harmless error %s", error.code or error.param)
         elif error.code == SESSION_EXPIRED:
-            self._finish(SESSION_EXPIRED, error_from(error))
+            self._finish(SESSION_EXPIRED, self._failures.told(error))
         else:
-            self._events.append(events.ErrorReported(error_from(error)))
+            self._events.append(events.ErrorReported(self._failures.told(error)))
 
     # ── what went before ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,17 +266,45 @@ class OpenAIRealtimeSession:
         await self.create_response()
 
     async def commit_audio(self) -> None:
-        """End the user's turn by hand; only with the vendor's voice activity detection off. It asks for no answer."""
+        """End the user's turn by hand; only with the vendor's voice activity detection off. It asks for no answer.
+
+        Raises:
+            LocalProtocolError: The vendor detects turns by itself; two commits of the same words would be two turns.
+        """
+        self._check_open()
+        if self._info.detects_turns:
+            raise LocalProtocolError("the vendor ends the user's turns by itself; connect with turn_detection=None")
         await self._send(command.commit_audio())
 
     async def clear_audio(self) -> None:
         """Forget the user's audio that was not committed."""
         await self._send(command.clear_audio())
 
-    async def create_response(self, instructions: str | None = None) -> None:
-        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
+    async def create_response(
+        self,
+        instructions: str | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        during_tools: bool = False,
+    ) -> None:
+        """Ask for an answer, as soon as none is running.
+
+        Args:
+            instructions: What holds for this answer alone, in place of the session's.
+            during_tools: Do not wait until the tool calls of the last answer have been answered.
+            options: Further fields of `response.create` that go before the session's, this once: `output_modalities`, `tools`,
+                `tool_choice`, `max_output_tokens`, `conversation`, `input`, `metadata` and the rest (GA, "response.create").
+
+        Raises:
+            InvalidConfig: There is no such field, or its value cannot be sent.
+        """
         self._check_open()
-        self._responses.want(instructions)
+        if options is not None:
+            check_response(options, beta=self._info.beta)
+            _refuse_formats(options, "response")
+            if self._info.beta:
+                to_beta(command.create_response(options))  # refused here, not where it is sent once its time has come
+        self._responses.want(instructions, options, during_tools=during_tools)
         await self._send_wishes()
 
     async def cancel_response(self) -> None:
@@ -297,17 +344,28 @@ class OpenAIRealtimeSession:
         await self._send_wishes()
 
     async def update_instructions(self, instructions: str) -> None:
-        """Change the system prompt from now on."""
-        await self._send(command.update_session({"type": "realtime", "instructions": instructions}))
+        """Change the system prompt from now on; `instructions` shows it once the vendor has taken it."""
+        await self.update_session({"instructions": instructions})
+
+    async def update_session(self, changes: Mapping[str, Any]) -> None:
+        """Change what `changes` holds of the vendor's session object, from now on; a refusal comes as `ErrorReported` and changes nothing.
+
+        Raises:
+            InvalidConfig: There is no such field, or its value cannot be sent; the formats are settled when connecting.
+        """
+        self._check_open()
+        wanted = {"type": "realtime", **changes}
+        check_session(wanted, beta=self._info.beta)
+        _refuse_formats(wanted, "session")
+        await self._send(command.update_session(wanted))
 
     async def _send_wishes(self) -> None:
         """Ask for the next response, if its time has come."""
         request = self._responses.next_request()
         if request is None:
             return
-        response = None if request.instructions is None else {"instructions": request.instructions}
         try:
-            await self._send(command.create_response(response, event_id=request.event_id))
+            await self._send(command.create_response(request.response, event_id=request.event_id))
         except BaseException:
             self._responses.not_sent(request)
             raise
@@ -317,7 +375,10 @@ class OpenAIRealtimeSession:
         try:
             await self._stream.send(message)
         except TransportError as error:
-            raise SessionClosed(vendor=VENDOR) from error
+            cause = self._failures.hidden(error)
+        else:
+            return
+        raise SessionClosed(vendor=VENDOR) from cause
 
     def _check_open(self) -> None:
         if self._over or self._closing:
@@ -334,11 +395,10 @@ class OpenAIRealtimeSession:
         if self._closing:
             self._finish("closed")
             return
-        error = _failure(cause)
+        error = self._failures.ended(cause)
         if error is None:
             self._finish("closed_by_vendor")
         else:
-            error.__cause__ = cause
             self._finish(SESSION_EXPIRED if error.code == SESSION_EXPIRED else "failed", error)
 
     def _finish(self, reason: str, error: ProviderError | None = None) -> None:
@@ -348,14 +408,7 @@ class OpenAIRealtimeSession:
         self._events.append(events.SessionEnded(reason, error))
 
 
-def _failure(cause: TransportError | RemoteProtocolError) -> ProviderError | None:
-    """What the end of a connection means; None if the vendor closed it in the ordinary way."""
-    if isinstance(cause, ConnectionLost):
-        return error_from_close(cause.code, cause.reason)
-    return ConnectionFailed(str(cause), vendor=VENDOR)
-
-
-def _malformed(cause: RemoteProtocolError) -> ProviderError:
-    error = ProviderError(str(cause), "malformed_message", vendor=VENDOR)
-    error.__cause__ = cause
-    return error
+def _refuse_formats(told: Mapping[str, Any], where: str) -> None:
+    for side in ("input", "output"):
+        if "format" in told.get("audio", {}).get(side, {}):
+            raise InvalidConfig(f"{where}.audio.{side}.format", "is settled when connecting")

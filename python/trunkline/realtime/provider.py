@@ -24,7 +24,8 @@ class Capabilities:
         input_rate: Sample rate in hertz of linear16 audio to the vendor, `output_rate` of audio from it.
         truncate: The model's memory of an answer can be cut to what was heard.
         cancel: A running answer can be cancelled.
-        manual_turns: The vendor's voice activity detection can be switched off and turns committed by hand.
+        manual_turns: Turns can be committed by hand. A provider says so if the vendor's voice activity detection can be switched off, a
+            session if it is off.
         interrupts_itself: The vendor cancels a running answer by itself when it hears the user.
         resume: A broken session can be taken up again.
         session_limit: Seconds after which the vendor ends a session; None where it does not.
@@ -51,9 +52,10 @@ class ProcessConfig:
         functions: Tools that the model may call.
         on_function_call: Runs a tool call; where it is None, calls go to the handlers the bridge was given.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
-        extensions: Further options by vendor: `{"openai": {...}}`; they reach the wire as they are.
+        extensions: Further options by vendor: `{"openai": {...}}`; they reach the wire as they are, and unknown ones are refused.
         input_format: The format the caller would like to send; honoured where the vendor has it.
         output_format: The format the caller would like to get, likewise.
+        allow_interruption: False: the vendor must not cancel its answer when the user speaks.
         history: What went before, oldest first: the model is told it when the session is set up, and answers nothing of it by itself.
             A tool call whose result is not among it is still being worked on: `send_tool_result` takes its answer in the new session.
     """
@@ -66,6 +68,7 @@ class ProcessConfig:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     input_format: AudioFormat | None = None
     output_format: AudioFormat | None = None
+    allow_interruption: bool = True
     history: Sequence[HistoryItem] = ()
 
     def __post_init__(self) -> None:
@@ -115,8 +118,13 @@ class RealtimeSession(Protocol):
         """Forget the user's audio that was not committed."""
         ...
 
-    async def create_response(self, instructions: str | None = None) -> None:
-        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
+        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone.
+
+        Args:
+            instructions: What the answer should be.
+            during_tools: Do not wait until the tool calls of the last answer have been answered.
+        """
         ...
 
     async def cancel_response(self) -> None:

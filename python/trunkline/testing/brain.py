@@ -107,7 +107,12 @@ class ScriptedBrain:
 
     async def speak(self, text: str) -> bytes:
         """A tone as long as the sentence, the same for the same length."""
-        period = _TONE_RATE // _TONE_HZ
-        wave = array("h", (round(_TONE_LEVEL * sin(2 * pi * index / period)) for index in range(period)))
-        samples = len(text) * self._ms_per_character * _TONE_RATE // 1000
-        return (wave * (samples // period + 1))[:samples].tobytes()
+        return tone(len(text) * self._ms_per_character, rate=_TONE_RATE)
+
+
+def tone(duration_ms: int, *, rate: int) -> bytes:
+    """A steady tone of 400 Hz, loud enough for any detector, PCM16 mono at `rate` hertz."""
+    period = rate // _TONE_HZ
+    wave = array("h", (round(_TONE_LEVEL * sin(2 * pi * index / period)) for index in range(period)))
+    samples = duration_ms * rate // 1000
+    return (wave * (samples // period + 1))[:samples].tobytes()

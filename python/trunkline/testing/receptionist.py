@@ -53,8 +53,7 @@ _NO_RESULT: Final = "Sorry, I could not find that out."
 
 _SERVICES: Final = (
     "We connect telephone lines to voice models. When somebody calls, we answer, we listen to every word, and we speak back without "
-    "delay. We can look things up while the caller waits, we stop talking when we are interrupted, and we write down what was really "
-    "heard. All of that works day and night, with many calls at once, and with every large telephone carrier."
+    "delay. We look things up while the caller waits, we stop talking when we are interrupted, and we write down what was really heard."
 )
 
 _REPLIES: Final[Mapping[str, str]] = {

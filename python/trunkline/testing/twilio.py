@@ -27,14 +27,14 @@ _SIGNINGS: Final[dict[bool | str, Signing]] = {True: "right", False: "none", "wr
 class TwilioCaller:
     """Calls your gateway as Twilio would, and speaks and listens as the person on the phone would.
 
-    ```python
-    async with TwilioCaller(webhook_url="http://127.0.0.1:8080/voice/inbound", auth_token="…", speech="question.wav") as call:
-        await call.said()
-        await call.agent_started()
-        await call.agent_finished()
-    assert not call.warnings
-    play(call.heard)
-    ```
+    .. code-block:: python
+
+        async with TwilioCaller(webhook_url="http://127.0.0.1:8080/voice/inbound", auth_token="…", speech="question.wav") as call:
+            await call.said()
+            await call.agent_started()
+            await call.agent_finished()
+        assert not call.warnings
+        play(call.heard)
 
     Entering dials: it posts the signed webhook and obeys the TwiML, and returns once the media stream runs, the document makes the caller
     wait, or the call is over (`refused` tells why, if it was refused). Leaving hangs up. A failure of the gateway never raises here: it is
@@ -294,7 +294,7 @@ class TwilioCaller:
         """Press keys, one after the other.
 
         Raises:
-            ValueError: One of them is on no telephone: 0-9, *, # or A-D.
+            ValueError: One of them is on no telephone: `0-9`, `*`, `#` or `A-D`.
             CallError: There is no media stream.
         """
         if not keys or set(keys) - _KEYS:

@@ -1,7 +1,20 @@
-"""Tools that a model may call: definitions, schemas from functions, dispatch."""
+"""Tools that a model may call: definitions, schemas from functions and models, dispatch."""
 
-from trunkline.tools.definition import FunctionDeclaration, Tool, ToolDefinition, ToolHandler
+from trunkline.tools.counters import ToolCounters
+from trunkline.tools.definition import FunctionDeclaration, OnInterruption, Tool, ToolDefinition, ToolHandler
 from trunkline.tools.dispatch import ToolDispatcher
-from trunkline.tools.schema import definition_of
+from trunkline.tools.schema import definition_of, tool
+from trunkline.tools.session_tools import tools_for_session
 
-__all__ = ["FunctionDeclaration", "Tool", "ToolDefinition", "ToolDispatcher", "ToolHandler", "definition_of"]
+__all__ = [
+    "FunctionDeclaration",
+    "OnInterruption",
+    "Tool",
+    "ToolCounters",
+    "ToolDefinition",
+    "ToolDispatcher",
+    "ToolHandler",
+    "definition_of",
+    "tool",
+    "tools_for_session",
+]

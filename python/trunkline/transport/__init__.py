@@ -6,6 +6,7 @@ from trunkline.transport.headers import Headers
 from trunkline.transport.http import HttpClient, HttpResponse
 from trunkline.transport.limits import ServerLimits
 from trunkline.transport.memory import MemoryStream, memory_pair
+from trunkline.transport.record import RecordedStream, Recording, read_recording, recorded
 from trunkline.transport.routing import Handler, Request, Response, Route, Upgrade
 from trunkline.transport.server import Server
 from trunkline.transport.websocket import connect_websocket
@@ -18,6 +19,8 @@ __all__ = [
     "HttpResponse",
     "MemoryStream",
     "MessageStream",
+    "RecordedStream",
+    "Recording",
     "Request",
     "Response",
     "Route",
@@ -27,4 +30,6 @@ __all__ = [
     "WebSocketConnection",
     "connect_websocket",
     "memory_pair",
+    "read_recording",
+    "recorded",
 ]

@@ -20,6 +20,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected, InvalidConfig, RemoteProtocolError
 from trunkline.transport.connection import CHUNK, STREAM_FAILED, MessageStream, WebSocketConnection
+from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.silence import SILENT
 
 __all__ = ["MessageStream", "WebSocketConnection", "connect_websocket"]
@@ -36,6 +37,7 @@ async def connect_websocket(
     headers: Iterable[tuple[str, str]] = (),
     subprotocols: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
+    proxy: str | None = None,
     connect_timeout: float = 10.0,
     max_size: int = 16 * 2**20,
     ping_interval: float | None = 20.0,
@@ -51,7 +53,9 @@ async def connect_websocket(
         headers: Sent with the handshake; one that is named like a standard one (`Host`, `User-Agent`) replaces it.
         subprotocols: What to offer, most wanted first.
         tls: What to trust; the system's certificates if None.
-        connect_timeout: Seconds for name, connection, TLS and handshake together.
+        proxy: The address of an HTTP proxy to go through, with user and password if it needs them; "environment" goes by the usual
+            variables (`transport.proxy`).
+        connect_timeout: Seconds for name, connection, proxy, TLS and handshake together.
         max_size: Bytes that a received message may have.
         ping_interval: See `WebSocketConnection`, as for the other times.
         ping_timeout: See there.
@@ -60,13 +64,14 @@ async def connect_websocket(
         clock: Where time comes from.
 
     Raises:
-        InvalidConfig: The URL or a header cannot be used.
-        ConnectionLost: The host cannot be found or reached (1006), or not trusted (1015).
+        InvalidConfig: The URL, the proxy's address or a header cannot be used.
+        ConnectionLost: The host or the proxy cannot be found or reached, or the proxy refused (1006), or TLS failed (1015).
         HandshakeRejected: The server answered with another status than 101.
         RemoteProtocolError: What answered is not a WebSocket server.
         DeadlineExceeded: All that took longer than `connect_timeout`.
     """
     uri = _parsed(url)
+    through = proxy_to(uri.host, uri.port, secure=uri.secure, proxy=proxy)
     protocol = ClientProtocol(
         uri,
         subprotocols=[cast("Subprotocol", name) for name in subprotocols] or None,
@@ -77,7 +82,7 @@ async def connect_websocket(
     stream: ByteStream | None = None
     try:
         with clock.move_on_after(connect_timeout) as deadline:
-            stream = await _dial(uri, tls)
+            stream = await _dial(uri, tls, through)
             await handshake.run(stream)
         if deadline.cancelled_caught:
             raise handshake.late(f"connecting to {_address(uri)}", connect_timeout)  # noqa: TRY301 - the stream is closed below
@@ -122,21 +127,37 @@ def system_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _dial(uri: WebSocketURI, tls: ssl.SSLContext | None) -> ByteStream:
-    address = _address(uri)
+async def _dial(uri: WebSocketURI, tls: ssl.SSLContext | None, proxy: Proxy | None) -> ByteStream:
+    trust = tls or system_trust() if uri.secure else None
+    if proxy is None:
+        stream: ByteStream = await _connect(uri.host, uri.port, _address(uri))
+    else:
+        stream = await _connect(proxy.host, proxy.port, f"the proxy {proxy}")
+        try:
+            if proxy.secure:
+                stream = await _secured(stream, proxy.host, system_trust(), f"the proxy {proxy}")
+            await open_tunnel(stream, proxy, uri.host, uri.port)
+        except BaseException:
+            await anyio.aclose_forcefully(stream)
+            raise
+    return stream if trust is None else await _secured(stream, uri.host, trust, _address(uri))
+
+
+async def _connect(host: str, port: int, told: str) -> ByteStream:
     try:
-        stream = await anyio.connect_tcp(uri.host, uri.port)
+        return await anyio.connect_tcp(host, port)
     except (OSError, UnicodeError) as error:
-        raise ConnectionLost(1006, f"{address} cannot be reached: {_cause(error)}") from error
-    if not uri.secure:
-        return stream
+        raise ConnectionLost(1006, f"{told} cannot be reached: {_cause(error)}") from error
+
+
+async def _secured(stream: ByteStream, host: str, trust: ssl.SSLContext, told: str) -> ByteStream:
     try:
         return await TLSStream.wrap(
-            stream, server_side=False, hostname=uri.host, ssl_context=tls or system_trust(), standard_compatible=False
+            stream, server_side=False, hostname=host, ssl_context=trust, standard_compatible=False
         )
     except (anyio.EndOfStream, *STREAM_FAILED) as error:
         await anyio.aclose_forcefully(stream)
-        raise ConnectionLost(1015, f"no TLS with {address}: {_cause(error)}") from error
+        raise ConnectionLost(1015, f"no TLS with {told}: {_cause(error)}") from error
     except BaseException:
         await anyio.aclose_forcefully(stream)
         raise
@@ -234,6 +255,7 @@ class _Handshake:
             self._refusal.status_code,
             body=self._body[:MAX_REFUSAL].decode(errors="replace"),
             retry_after=retry_after(headers.get(b"retry-after", b"").decode("latin-1"), clock=self._clock),
+            request_id=headers.get(b"x-request-id", b"").decode("latin-1") or None,
         )
 
 

@@ -94,9 +94,8 @@ class LocalSynthesizer:
 
 def _chunks(text: str) -> list[str]:
     """The text in pieces of bounded length: whole sentences where they fit, else words, else parts of words."""
-    cleaned = (
-        CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
-    )  # half a surrogate pair becomes a question mark
+    without_commands = CONTROL.sub(" ", text)
+    cleaned = without_commands.encode("utf-8", "replace").decode()  # half a surrogate pair becomes a question mark
     chunks: list[str] = []
     for sentence in _SENTENCE.findall(cleaned):
         for piece in _bounded(sentence):
@@ -129,7 +128,7 @@ def _spoken_words(text: str, clause: Clause, offset_ms: int) -> list[SpokenWord]
         start_ms, _ = times.get(which, (event.start_ms, 0))
         times[which] = (start_ms, event.end_ms)
     words: list[SpokenWord] = []
-    for first, following in pairwise([*times, len(tokens)]):
+    for first, following in pairwise([*sorted(times), len(tokens)]):
         start_ms, end_ms = times[first]
         words.extend(
             _shared([token["word"] for token in tokens[first:following]], offset_ms + start_ms, offset_ms + end_ms)

@@ -19,6 +19,13 @@ pub enum Error {
         /// Bytes of one sample of all channels.
         sample_bytes: usize,
     },
+    /// The text is not base64.
+    InvalidBase64 {
+        /// Characters of the text.
+        len: usize,
+        /// The first that does not belong to the alphabet; if all do, padding or length is wrong.
+        at: Option<usize>,
+    },
     /// The caller's memory cannot hold the result.
     OutputTooSmall {
         /// Bytes that are needed.
@@ -26,6 +33,27 @@ pub enum Error {
         /// Bytes that were offered.
         len: usize,
     },
+    /// A frame that is not as long as the frames of its stream.
+    FrameLength {
+        /// Bytes of the frame.
+        len: usize,
+        /// Bytes of each frame of the stream.
+        frame_bytes: usize,
+    },
+    /// A setting that cannot work.
+    InvalidSetting {
+        /// Which one.
+        name: &'static str,
+        /// Why, with the value.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn setting(name: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::InvalidSetting { name, reason }
+    }
 }
 
 impl fmt::Display for Error {
@@ -39,9 +67,19 @@ impl fmt::Display for Error {
             Self::PartialSample { len, sample_bytes } => {
                 write!(f, "{len} bytes end inside a sample of {sample_bytes} bytes")
             }
+            Self::InvalidBase64 { at: Some(at), .. } => {
+                write!(f, "base64 is wrong at character {at}")
+            }
+            Self::InvalidBase64 { len, at: None } => {
+                write!(f, "{len} characters of base64 are not whole")
+            }
             Self::OutputTooSmall { needed, len } => {
                 write!(f, "the output needs {needed} bytes, got {len}")
             }
+            Self::FrameLength { len, frame_bytes } => {
+                write!(f, "a frame has {frame_bytes} bytes, got {len}")
+            }
+            Self::InvalidSetting { name, reason } => write!(f, "{name}: {reason}"),
         }
     }
 }

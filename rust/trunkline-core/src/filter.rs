@@ -73,12 +73,18 @@ impl Filter {
         } else {
             shortest.next_multiple_of(LANES)
         };
-        let centre = (taps * up - 1) / 2;
+        // Where no input is skipped, a middle that lies on an input lets each input complete one output of every phase.
+        let centre = if down == 1 {
+            taps / 2 * up
+        } else {
+            (taps * up - 1) / 2
+        };
+        let reach = centre.min(taps * up - 1 - centre) as f64 + 1.0;
         let beta = kaiser_beta(kaiser_attenuation(taps as f64, slope));
         let cutoff = lower_rate / (input_rate * up as f64);
         let tap = |index: usize| {
             let offset = index as f64 - centre as f64;
-            let edge = offset / (centre as f64 + 1.0);
+            let edge = offset / reach;
             let inside = 1.0 - edge * edge;
             if inside <= 0.0 {
                 0.0
@@ -183,7 +189,11 @@ mod tests {
                 u64::from(from) * filter.up as u64,
                 u64::from(to) * filter.down as u64
             );
-            assert!(filter.down == 1 || filter.taps.is_multiple_of(LANES));
+            if filter.down == 1 {
+                assert!(filter.centre.is_multiple_of(filter.up));
+            } else {
+                assert!(filter.taps.is_multiple_of(LANES));
+            }
         }
     }
 

@@ -89,6 +89,21 @@ impl AudioFormat {
         })
     }
 
+    /// What a telephone line can carry, in linear samples.
+    pub(crate) const TELEPHONE: Self = Self {
+        encoding: Encoding::Linear16,
+        sample_rate: 8_000,
+        channels: 1,
+    };
+
+    /// The same rate and channels in linear samples.
+    pub(crate) const fn as_linear(self) -> Self {
+        Self {
+            encoding: Encoding::Linear16,
+            ..self
+        }
+    }
+
     /// How a sample is written down.
     #[must_use]
     pub const fn encoding(self) -> Encoding {

@@ -1,5 +1,7 @@
 //! From one sample rate to another, by the exact ratio of the two.
 //!
+//! This is the reference; on a processor with AVX2 the loops of `simd.rs` run instead.
+//!
 //! Output `n` lies at input time `n · down / up`. It is the sum of `taps` inputs around that time, weighted by the filter's phase there, so
 //! it can be made as soon as the filter's later half has arrived: that is the delay. Each output is summed in an order of its own that does
 //! not depend on where chunks begin and end, so any chunking gives the same samples, to the bit.
@@ -7,9 +9,31 @@
 use std::array;
 
 use crate::filter::{Filter, LANES};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Avx2;
 
-/// Outputs of one phase that are summed side by side.
-const BLOCK: usize = 16;
+/// Outputs of one phase that are summed side by side, and outputs of any that are rounded so.
+const BLOCK: usize = 32;
+
+/// Which instructions the inner loops are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// Those that every processor has.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+}
+
+impl Kernel {
+    /// Those of this processor.
+    pub(crate) fn fastest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::detect() {
+            return Self::Avx2(avx2);
+        }
+        Self::Portable
+    }
+}
 
 /// A streaming resampler of one channel.
 ///
@@ -27,11 +51,12 @@ pub(crate) struct Resampler {
     phase: usize,
     taken: usize,
     given: usize,
+    kernel: Kernel,
 }
 
 impl Resampler {
     /// Makes a resampler between two different rates of [`SAMPLE_RATES`](crate::SAMPLE_RATES), in hertz.
-    pub(crate) fn new(from: u32, to: u32) -> Self {
+    pub(crate) fn new(from: u32, to: u32, kernel: Kernel) -> Self {
         let mut resampler = Self {
             filter: Filter::between(from, to),
             input_rate: from,
@@ -40,6 +65,7 @@ impl Resampler {
             phase: 0,
             taken: 0,
             given: 0,
+            kernel,
         };
         resampler.reset();
         resampler
@@ -63,10 +89,14 @@ impl Resampler {
     /// Fills `out`, which is no longer than [`ready_after(0)`](Self::ready_after).
     pub(crate) fn pull(&mut self, out: &mut [i16]) {
         let Filter { up, down, .. } = *self.filter;
-        if down == 1 {
-            self.sweep_phases(out);
-        } else {
-            self.step_outputs(out);
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => {
+                let inputs = self.window.get(self.start..).unwrap_or_default();
+                avx2.pull(self.filter, self.phase, inputs, out);
+            }
+            Kernel::Portable if down == 1 => self.sweep_phases(out),
+            Kernel::Portable => self.step_outputs(out),
         }
         let position = self.phase + out.len() * down;
         self.start += position / up;
@@ -127,14 +157,18 @@ impl Resampler {
         let Filter { up, down, taps, .. } = *self.filter;
         let (inputs, steps) = (down / up, down % up);
         let (mut start, mut phase) = (self.start, self.phase);
-        for sample in out {
-            *sample = round(dot(self.filter.phase(phase), &self.window[start..][..taps]));
-            start += inputs;
-            phase += steps;
-            if phase >= up {
-                start += 1;
-                phase -= up;
+        for block in out.chunks_mut(BLOCK) {
+            let mut sums = [0.0; BLOCK];
+            for sum in sums.iter_mut().take(block.len()) {
+                *sum = dot(self.filter.phase(phase), &self.window[start..][..taps]);
+                start += inputs;
+                phase += steps;
+                if phase >= up {
+                    start += 1;
+                    phase -= up;
+                }
             }
+            block.copy_from_slice(&sums.map(round)[..block.len()]);
         }
     }
 }
@@ -149,9 +183,9 @@ fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item =
                 *sum += weight * input;
             }
         }
-        // The sums come first in `zip`, or it would take one output too many before it sees that they have ended.
-        for (sum, sample) in sums.into_iter().zip(out.by_ref()) {
-            *sample = round(sum);
+        // The samples come first in `zip`, or it would take one output too many before it sees that they have ended.
+        for (made, sample) in sums.map(round).into_iter().zip(out.by_ref()) {
+            *sample = made;
         }
         at += BLOCK;
     }
@@ -167,17 +201,16 @@ fn sweep<'a>(row: &[f32], inputs: &[f32], mut out: impl ExactSizeIterator<Item =
 
 /// Weighs one run of inputs, as long as the row, which is whole [`LANES`].
 fn dot(row: &[f32], inputs: &[f32]) -> f32 {
-    let sums = lanes(row, inputs);
-    let eight: [f32; 8] = array::from_fn(|lane| sums[lane] + sums[lane + 8]);
-    let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
+    let [a, b, c, d] = quarters(row, inputs);
+    (a + c) + (b + d)
 }
 
-/// Sums every sixteenth product in a lane of its own.
+/// Sums every sixteenth product in a lane of its own, and every fourth lane.
 ///
-/// Kept apart because the compiler, when it sees how the lanes are summed, arranges them for that and not for the loop: twice as slow.
+/// Kept apart because the compiler, when it sees how the quarters are summed, arranges the lanes for that and not for the loop: twice as
+/// slow.
 #[inline(never)]
-fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
+fn quarters(row: &[f32], inputs: &[f32]) -> [f32; 4] {
     let mut sums = [0.0; LANES];
     for (weights, run) in row
         .as_chunks::<LANES>()
@@ -189,14 +222,14 @@ fn lanes(row: &[f32], inputs: &[f32]) -> [f32; LANES] {
             *sum += weight * input;
         }
     }
-    sums
+    array::from_fn(|lane| (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]))
 }
 
 /// Rounds to the nearest sample, and clips what the filter overshoots.
 ///
 /// Adding 1.5 · 2²³ moves the integer into the mantissa's lowest bits, rounded; unlike `as`, that takes two instructions on every machine.
 #[inline]
-fn round(sum: f32) -> i16 {
+pub(crate) fn round(sum: f32) -> i16 {
     const INTEGERS_LOWEST: f32 = 12_582_912.0;
     let clipped = if sum < -32_768.0 { -32_768.0 } else { sum };
     let clipped = if clipped > 32_767.0 {
@@ -215,7 +248,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn whole(from: u32, to: u32, input: &[i16]) -> Vec<i16> {
-        let mut resampler = Resampler::new(from, to);
+        with(Kernel::fastest(), from, to, input)
+    }
+
+    fn with(kernel: Kernel, from: u32, to: u32, input: &[i16]) -> Vec<i16> {
+        let mut resampler = Resampler::new(from, to, kernel);
         let mut out = vec![0; resampler.ready_after(input.len())];
         resampler.push(input.iter().copied());
         resampler.pull(&mut out);
@@ -239,8 +276,9 @@ mod tests {
             (from, to) in rates(),
             input in prop::collection::vec(any::<i16>(), 0..1500),
             sizes in prop::collection::vec(0_usize..200, 1..20),
+            kernel in prop::sample::select(vec![Kernel::fastest(), Kernel::Portable]),
         ) {
-            let mut resampler = Resampler::new(from, to);
+            let mut resampler = Resampler::new(from, to, kernel);
             let (mut out, mut rest) = (Vec::new(), input.as_slice());
             for size in sizes.iter().cycle().take(input.len() + 1).chain([&input.len()]) {
                 let (chunk, later) = rest.split_at(rest.len().min(*size));
@@ -254,7 +292,33 @@ mod tests {
             resampler.finish(&mut tail);
             out.extend(tail);
             prop_assert_eq!(out.len(), (input.len() * to as usize).div_ceil(from as usize));
-            prop_assert!(out == whole(from, to, &input));
+            prop_assert!(out == with(kernel, from, to, &input));
+        }
+    }
+
+    #[test]
+    fn all_kernels_make_the_same_but_for_the_last_place_of_a_few() {
+        let mut state = 1_u32;
+        let noise: Vec<i16> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            i16::from_be_bytes([state.to_be_bytes()[0], state.to_be_bytes()[1]])
+        })
+        .take(5_000)
+        .collect();
+        for from in SAMPLE_RATES {
+            for to in SAMPLE_RATES.into_iter().filter(|&to| to != from) {
+                let portable = with(Kernel::Portable, from, to, &noise);
+                let fastest = with(Kernel::fastest(), from, to, &noise);
+                assert_eq!(portable.len(), fastest.len());
+                let apart = |(a, b): (&i16, &i16)| a.abs_diff(*b);
+                let differences: Vec<u16> = portable.iter().zip(&fastest).map(apart).collect();
+                assert!(differences.iter().all(|&apart| apart <= 1));
+                let differing: usize = differences.iter().copied().map(usize::from).sum();
+                assert!(
+                    differing * 200 < differences.len(),
+                    "{from} to {to}: {differing}"
+                );
+            }
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) fn raised(error: Error) -> PyErr {
         Error::UnsupportedEncoding(name) => UnsupportedEncoding::new_err(name),
         Error::UnsupportedSampleRate(rate) => UnsupportedSampleRate::new_err(rate),
         Error::UnsupportedChannels(_) => AudioError::new_err(error.to_string()),
+        Error::InvalidSetting { name, reason } => InvalidConfig::new_err((name, reason)),
         _ => invalid(error.to_string()),
     }
 }

@@ -11,8 +11,11 @@ mod buffer;
 mod convert;
 mod errors;
 mod format;
+mod jitter;
 mod level;
+mod number;
 mod ring;
+mod tone;
 
 /// The compiled half of `trunkline.audio`.
 #[pymodule(gil_used = false)]
@@ -23,9 +26,13 @@ mod _rust {
     #[pymodule_export]
     use crate::convert::{StreamConverter, convert};
     #[pymodule_export]
+    use crate::jitter::{JitterBuffer, JitterStats};
+    #[pymodule_export]
     use crate::level::{dbfs, rms};
     #[pymodule_export]
     use crate::ring::RingBuffer;
+    #[pymodule_export]
+    use crate::tone::{DtmfDetector, generate, tone};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

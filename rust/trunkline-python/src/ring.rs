@@ -1,6 +1,5 @@
 //! The ring buffer.
 
-use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use pyo3::prelude::*;
@@ -8,12 +7,14 @@ use pyo3::types::PyBytes;
 use trunkline_core::{Consumer, Gauge, Producer, ring};
 
 use crate::buffer;
-use crate::errors::{InvalidConfig, busy};
+use crate::errors::busy;
+use crate::number::Integer;
 
 /// Bytes from which copying takes longer than letting other threads run meanwhile.
 const WORTH_DETACHING: usize = 256 * 1024;
 
-const CAPACITIES: RangeInclusive<usize> = 1..=1 << 30;
+/// 1 GiB.
+const LARGEST: usize = 1 << 30;
 
 /// A buffer of bytes between one thread that writes and one that reads, neither of which ever waits for the other.
 ///
@@ -33,14 +34,8 @@ pub(crate) struct RingBuffer {
 impl RingBuffer {
     #[new]
     #[pyo3(signature = (*, capacity))]
-    fn new(capacity: i64) -> PyResult<Self> {
-        let capacity = usize::try_from(capacity)
-            .ok()
-            .filter(|capacity| CAPACITIES.contains(capacity))
-            .ok_or_else(|| {
-                let reason = format!("must be from 1 byte to 1 GiB, got {capacity}");
-                InvalidConfig::new_err(("capacity", reason))
-            })?;
+    fn new(capacity: Integer) -> PyResult<Self> {
+        let capacity = capacity.within("capacity", 1..=LARGEST)?;
         let (producer, consumer) = ring(capacity);
         Ok(Self {
             gauge: producer.gauge(),
@@ -72,9 +67,11 @@ impl RingBuffer {
     /// Read as much as there is, at most `size` bytes; what is missing is counted in `underrun`.
     ///
     /// Raises:
+    ///     InvalidConfig: `size` is not from 0 bytes to 1 GiB.
     ///     RuntimeError: Another thread is reading or clearing.
     #[pyo3(signature = (size, /))]
-    fn read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(&self, py: Python<'py>, size: Integer) -> PyResult<Bound<'py, PyBytes>> {
+        let size = size.within("size", 0..=LARGEST)?;
         let mut consumer = self
             .consumer
             .try_lock()

@@ -79,7 +79,7 @@ class MemorySession:
     async def clear_audio(self) -> None:
         await self._take("clear")
 
-    async def create_response(self, instructions: str | None = None) -> None:
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
         await self._take("create", instructions)
 
     async def cancel_response(self) -> None:

@@ -1,13 +1,14 @@
-"""The official SDK, unchanged: its client of threads in a thread of its own, the simulator on either backend."""
+"""The official SDK, unchanged: its two clients in a thread of their own, the simulator on either backend."""
 
 import base64
 import json
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import pytest
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
 
 from tests.oracles import strict_server_event
@@ -73,6 +74,36 @@ def cancel(url: str) -> tuple[str, str]:
         return done.response.status, done.response.status_details.reason
 
 
+def truncate(url: str) -> tuple[Any, int]:
+    """What the model remembers of an answer of which 250 ms were heard: its words, and how much of its audio."""
+    with OpenAI(api_key="sk-test", base_url=url) as client, client.realtime.connect(model="gpt-realtime-2.1") as line:
+        line.response.create()
+        item = until(line, "response.done")[-1].response.output[0]
+        line.conversation.item.truncate(item_id=item.id, content_index=0, audio_end_ms=250)
+        told = until(line, "conversation.item.truncated")[-1]
+        assert (told.item_id, told.audio_end_ms) == (item.id, 250)
+        line.conversation.item.retrieve(item_id=item.id)
+        (content,) = until(line, "conversation.item.retrieved")[-1].item.content
+        return content.transcript, len(base64.b64decode(content.audio))
+
+
+async def turns_of_the_async_client(url: str) -> list[str]:
+    said: list[str] = []
+    async with (
+        AsyncOpenAI(api_key="sk-test", base_url=url) as client,
+        client.realtime.connect(model="gpt-realtime-2.1") as line,
+    ):
+        await line.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        for _ in range(2):
+            await line.response.create()
+            async for event in line:
+                if event.type == "response.output_text.done":
+                    said.append(event.text)
+                if event.type == "response.done":
+                    break
+    return said
+
+
 def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
     if history and history[-1].role == "tool":
         return [Say(f"Expect {history[-1].text}.")]
@@ -96,3 +127,14 @@ async def test_the_sdk_completes_a_function_call() -> None:
 async def test_the_sdk_cancels_and_truncates() -> None:
     async with OpenAIRealtimeSimulator(brain=ToneBrain(rule), speed=1, chunk_ms=50) as vendor:
         assert await anyio.to_thread.run_sync(cancel, vendor.url) == ("cancelled", "client_cancelled")
+
+
+async def test_the_sdk_truncates_what_was_not_heard() -> None:
+    async with OpenAIRealtimeSimulator(brain=ToneBrain()) as vendor:
+        assert await anyio.to_thread.run_sync(truncate, vendor.url) == (None, 250 * 48)
+
+
+async def test_the_sdks_async_client() -> None:
+    async with OpenAIRealtimeSimulator(brain=ToneBrain()) as vendor:
+        said = await anyio.to_thread.run_sync(anyio.run, turns_of_the_async_client, vendor.url)
+        assert said == ["It is sunny today."] * 2

@@ -41,11 +41,12 @@ EVENTS: list[tuple[dict[str, Any], vendor.ServerEvent]] = [
     ),
     (
         {"type": "session.updated", "session": {**SESSION, "audio": {"input": {"turn_detection": None}}}},
-        vendor.SessionUpdated(SessionInfo("sess_1", "gpt-realtime", PCM, PCM, False, 1785217650)),
+        vendor.SessionUpdated(SessionInfo("sess_1", "gpt-realtime", PCM, PCM, False, 1785217650, detects_turns=False)),
     ),
     (
         {
             "type": "error",
+            "event_id": "event_9",
             "error": {
                 "type": "invalid_request_error",
                 "code": None,
@@ -54,7 +55,7 @@ EVENTS: list[tuple[dict[str, Any], vendor.ServerEvent]] = [
                 "event_id": "c-1",
             },
         },
-        vendor.ErrorReceived(vendor.VendorError("no", "", "invalid_request_error", "a.b", "c-1")),
+        vendor.ErrorReceived(vendor.VendorError("no", "", "invalid_request_error", "a.b", "c-1", "event_9")),
     ),
     (
         {"type": "input_audio_buffer.speech_started", "audio_start_ms": 1460, "item_id": "item_U"},
@@ -67,6 +68,10 @@ EVENTS: list[tuple[dict[str, Any], vendor.ServerEvent]] = [
     (
         {"type": "input_audio_buffer.committed", "previous_item_id": None, "item_id": "item_U"},
         vendor.InputCommitted("item_U"),
+    ),
+    (
+        {"type": "input_audio_buffer.committed", "previous_item_id": "item_A", "item_id": "item_U"},
+        vendor.InputCommitted("item_U", "item_A"),
     ),
     ({"type": "input_audio_buffer.cleared"}, vendor.InputCleared()),
     (
@@ -194,6 +199,116 @@ def test_status_details_may_be_an_object_a_text_or_null(
         (vendor.Item("item_3", "function_call", "", "completed", "call_1", "f", "{}"),),
         vendor.TokenUsage(41, 164, 205),
     )
+
+
+def test_usage_is_told_by_kind() -> None:
+    usage = {
+        "total_tokens": 205,
+        "input_tokens": 41,
+        "output_tokens": 164,
+        "input_token_details": {
+            "text_tokens": 14,
+            "audio_tokens": 27,
+            "image_tokens": 0,
+            "cached_tokens": 12,
+            "cached_tokens_details": {"text_tokens": 8, "audio_tokens": 4, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": 28, "audio_tokens": 136, "reasoning_tokens": 5},
+    }
+    event = parse(json.dumps({"type": "response.done", "response": {"id": "r", "status": "completed", "usage": usage}}))
+    assert isinstance(event, vendor.ResponseDone)
+    assert event.usage == vendor.TokenUsage(41, 164, 205, 14, 27, 12, 8, 4, 28, 136, 5)
+
+
+@pytest.mark.parametrize(
+    ("older", "present"),
+    [
+        ("conversation.item.created", "conversation.item.added"),
+        ("response.audio.delta", "response.output_audio.delta"),
+        ("response.audio.done", "response.output_audio.done"),
+        ("response.audio_transcript.delta", "response.output_audio_transcript.delta"),
+        ("response.audio_transcript.done", "response.output_audio_transcript.done"),
+        ("response.text.delta", "response.output_text.delta"),
+        ("response.text.done", "response.output_text.done"),
+    ],
+)
+def test_the_older_names_mean_the_same(older: str, present: str) -> None:
+    message, event = next(pair for pair in EVENTS if pair[0]["type"] == present)
+    assert parse(json.dumps({**message, "type": older})) == event
+
+
+BETA_SESSION = {
+    "object": "realtime.session",
+    "id": "sess_1",
+    "model": "gpt-4o-realtime-preview-2024-12-17",
+    "modalities": ["audio", "text"],
+    "instructions": "Be brief.",
+    "voice": "alloy",
+    "input_audio_format": "g711_ulaw",
+    "output_audio_format": "g711_alaw",
+    "turn_detection": {"type": "server_vad", "interrupt_response": False},
+    "expires_at": 1756324625,
+}
+
+
+@pytest.mark.parametrize(
+    ("session", "info"),
+    [
+        (
+            BETA_SESSION,
+            SessionInfo(
+                "sess_1",
+                "gpt-4o-realtime-preview-2024-12-17",
+                PCMU,
+                PCMA,
+                False,
+                1756324625,
+                True,
+                "Be brief.",
+                True,
+            ),
+        ),
+        # xAI: the present names with a partly flat session.
+        (
+            {"type": "realtime", "modalities": ["audio"], "turn_detection": {"type": "server_vad"}},
+            SessionInfo("", "", PCM, PCM, True),
+        ),
+        ({"modalities": ["text"], "turn_detection": None}, SessionInfo("", "", PCM, PCM, False, 0, False, "", True)),
+        ({"modalities": ["text"], "audio": {"input": {}}}, SessionInfo("", "", PCM, PCM, False, 0, False)),
+        ({}, SessionInfo("", "", PCM, PCM, False, 0, False)),
+    ],
+    ids=["beta", "partly flat", "manual", "both", "nothing told"],
+)
+def test_the_session_of_either_dialect(session: dict[str, Any], info: SessionInfo) -> None:
+    assert parse(json.dumps({"type": "session.updated", "session": session})) == vendor.SessionUpdated(info)
+
+
+def test_a_flat_format_that_is_not_known() -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse(json.dumps({"type": "session.created", "session": {"output_audio_format": "opus"}}))
+    assert caught.value.path == "session.output_audio_format"
+
+
+def test_numbers_may_be_written_with_a_point() -> None:
+    event = parse('{"type": "input_audio_buffer.speech_started", "audio_start_ms": 1460.0}')
+    assert event == vendor.SpeechStarted("", 1460)
+    with pytest.raises(RemoteProtocolError):
+        parse('{"type": "input_audio_buffer.speech_started", "audio_start_ms": 0.5}')
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 160, 9600])
+def test_audio_is_what_was_sent(size: int) -> None:
+    audio = bytes(range(256)) * 38
+    delta = base64.b64encode(audio[:size]).decode()
+    event = parse(json.dumps({"type": "response.output_audio.delta", "delta": delta}))
+    assert event == vendor.AudioDelta("", "", audio[:size])
+
+
+def test_refused_audio_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse('{"type": "response.output_audio.delta", "delta": "AAAA$$$$AAAA"}')
+    assert "$" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_an_interim_transcript_under_the_final_name_is_no_transcript() -> None:

@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from tests.oracles import strict_client_event
-from trunkline.errors import InvalidConfig
-from trunkline.tools.definition import ToolDefinition
 from trunkline.wire.realtime import openai_commands as command
-from trunkline.wire.realtime.openai_session import PCMA, PCMU, SemanticVad, ServerVad, session_object
 
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
     (command.append_audio(b"\x00\x01\x02"), {"type": "input_audio_buffer.append", "audio": "AAEC"}),
@@ -70,92 +67,3 @@ def test_each_command_has_the_vendors_shape(text: str, shape: dict[str, Any]) ->
 @pytest.mark.parametrize("audio", [b"", b"\xff" * 160, bytes(range(256)) * 10, memoryview(b"abcd")])
 def test_appended_audio_is_what_was_given(audio: bytes) -> None:
     assert base64.b64decode(json.loads(command.append_audio(audio))["audio"]) == bytes(audio)
-
-
-def test_a_full_session_is_what_the_sdk_knows() -> None:
-    weather = ToolDefinition(
-        "get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}
-    )
-    session = session_object(
-        voice="marin",
-        input_format=PCMU,
-        output_format=PCMA,
-        instructions="Be brief.",
-        turn_detection=ServerVad(idle_timeout_ms=6000),
-        transcription_model="gpt-realtime-whisper",
-        tools=[weather, ToolDefinition("hang_up")],
-        max_output_tokens=512,
-    )
-    strict_client_event(command.update_session(session))
-    assert session == {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "instructions": "Be brief.",
-        "max_output_tokens": 512,
-        "audio": {
-            "input": {
-                "format": {"type": "audio/pcmu"},
-                "transcription": {"model": "gpt-realtime-whisper"},
-                "turn_detection": {
-                    "type": "server_vad",
-                    "threshold": 0.5,
-                    "prefix_padding_ms": 300,
-                    "silence_duration_ms": 500,
-                    "create_response": True,
-                    "interrupt_response": True,
-                    "idle_timeout_ms": 6000,
-                },
-            },
-            "output": {"format": {"type": "audio/pcma"}, "voice": "marin"},
-        },
-        "tools": [
-            {
-                "type": "function",
-                "name": "get_weather",
-                "description": "The weather.",
-                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-            },
-            {
-                "type": "function",
-                "name": "hang_up",
-                "description": "",
-                "parameters": {"type": "object", "properties": {}},
-            },
-        ],
-    }
-
-
-def test_what_is_off_is_said_to_be_off() -> None:
-    session = session_object(voice="alloy")
-    strict_client_event(command.update_session(session))
-    assert session["audio"]["input"]["turn_detection"] is None
-    assert session["audio"]["input"]["transcription"] is None
-    assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
-    assert not {"instructions", "tools", "max_output_tokens"} & session.keys()
-
-
-def test_semantic_turn_detection_is_what_the_sdk_knows() -> None:
-    session = session_object(voice="alloy", turn_detection=SemanticVad(eagerness="low", interrupt_response=False))
-    strict_client_event(command.update_session(session))
-    assert session["audio"]["input"]["turn_detection"]["eagerness"] == "low"
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("threshold", 1.1),
-        ("threshold", -0.1),
-        ("prefix_padding_ms", -1),
-        ("silence_duration_ms", -1),
-        ("idle_timeout_ms", 4999),
-        ("idle_timeout_ms", 30001),
-    ],
-)
-def test_turn_detection_out_of_range_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(InvalidConfig, match=field):
-        ServerVad(**{field: value})
-
-
-def test_an_unknown_eagerness_is_refused() -> None:
-    with pytest.raises(InvalidConfig, match="eagerness"):
-        SemanticVad(eagerness="keen")  # type: ignore[arg-type]

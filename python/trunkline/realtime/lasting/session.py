@@ -176,12 +176,14 @@ class LastingSession:
             self._books.say(text, self._clock.now())
             await self._succession.tell(lambda session: session.send_text(text))
 
-    async def create_response(self, instructions: str | None = None) -> None:
+    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
         """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
         async with self._succession.telling, self._succession.order:
             self._check_open()
             self._books.floor.wish(instructions, self._clock.now())
-            await self._succession.tell(lambda session: session.create_response(instructions))
+            await self._succession.tell(
+                lambda session: session.create_response(instructions, during_tools=during_tools)
+            )
 
     async def cancel_response(self) -> None:
         """Stop the running answer; harmless when there is none."""

@@ -203,7 +203,7 @@ class Settings:
     """The session object as it stands; `wire` is what `session.created` and `session.updated` carry."""
 
     def __init__(self, *, kind: str, model: str, session_id: str, expires_at: datetime) -> None:
-        older = model.startswith(("gpt-realtime-2025", "gpt-realtime-mini")) or model == "gpt-realtime"
+        older = model.startswith(("gpt-realtime-2025", "gpt-realtime-mini", "gpt-4o-")) or model == "gpt-realtime"
         turns = {**_SERVER_VAD, "silence_duration_ms": 200 if older else 500}
         hearing = {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": turns}
         expiry = int(expires_at.timestamp())

@@ -74,9 +74,10 @@ def is_benign(error: VendorError) -> bool:
 def error_from(error: VendorError) -> ProviderError:
     """The facts of an `error` event, or of a failed response or transcription, as an error that can be raised."""
     message = without_key(error.message or error.code or error.kind or "an error without a message")
+    request_id = error.event_id or None
     if error.code == SESSION_EXPIRED:
-        return SessionClosed(message, error.code, vendor=VENDOR)
-    return _kind(error)(message, error.code or None, vendor=VENDOR)
+        return SessionClosed(message, error.code, vendor=VENDOR, request_id=request_id)
+    return _kind(error)(message, error.code or None, vendor=VENDOR, request_id=request_id)
 
 
 def error_from_close(code: int, reason: str) -> ProviderError | None:
@@ -94,13 +95,17 @@ def error_from_close(code: int, reason: str) -> ProviderError | None:
     return _BY_CLOSE_CODE.get(code, ConnectionFailed)(told, str(code), vendor=VENDOR)
 
 
-def error_from_status(status: int, body: str = "", *, retry_after: float | None = None) -> ProviderError:
+def error_from_status(
+    status: int, body: str = "", *, retry_after: float | None = None, request_id: str | None = None
+) -> ProviderError:
     """What an HTTP status on the upgrade says; `body` is the vendor's JSON, or whatever a proxy in between wrote."""
     told = _read_body(body)
     by_code = _BY_CODE.get(told.code)
     by_status = ProviderUnavailable if status >= 500 else _BY_STATUS.get(status, RequestRejected)
     message = without_key(told.message) or f"the upgrade was refused with HTTP status {status}"
-    return (by_code or by_status)(message, told.code or str(status), vendor=VENDOR, retry_after=retry_after)
+    return (by_code or by_status)(
+        message, told.code or str(status), vendor=VENDOR, request_id=request_id, retry_after=retry_after
+    )
 
 
 def without_key(text: str) -> str:

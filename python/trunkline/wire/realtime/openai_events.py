@@ -24,13 +24,14 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class VendorError:
-    """The facts of an error object; `caused_by` is the `event_id` of the client event that caused it."""
+    """The facts of an error object; `caused_by` is the `event_id` of the client event that caused it, `event_id` that of the error."""
 
     message: str
     code: str = ""
     kind: str = ""
     param: str = ""
     caused_by: str = ""
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,10 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class InputCommitted:
-    """`input_audio_buffer.committed`: the appended audio became an item."""
+    """`input_audio_buffer.committed`: the appended audio became an item, behind `previous_item_id`."""
 
     item_id: str
+    previous_item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +147,19 @@ class ItemDeleted:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens of one response."""
+    """Tokens of one response; the cached ones are among those of the input, the reasoning ones among those of the output."""
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    input_text_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_tokens: int = 0
+    cached_text_tokens: int = 0
+    cached_audio_tokens: int = 0
+    output_text_tokens: int = 0
+    output_audio_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

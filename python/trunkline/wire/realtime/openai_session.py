@@ -1,13 +1,12 @@
-"""OpenAI Realtime, the session object: audio formats, turn detection, tools (GA, "Realtime API reference: session.update")."""
+"""OpenAI Realtime, the session that a server tells: formats, turn detection, limits (GA, "session.created", "session.updated")."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import AudioError, InvalidConfig, RemoteProtocolError
-from trunkline.tools.definition import ToolDefinition
+from trunkline.errors import AudioError, RemoteProtocolError
 
 VENDOR = "openai"
 
@@ -22,134 +21,16 @@ FORMATS: Mapping[AudioFormat, Mapping[str, Any]] = {
 }
 """The formats that the vendor takes and gives, and its words for them."""
 
-MAX_OUTPUT_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerVad:
-    """The vendor ends a turn after a stretch of silence ("Voice activity detection: Server VAD").
-
-    Args:
-        threshold: Loudness, 0 to 1, above which audio counts as speech.
-        prefix_padding_ms: Audio kept from before the detected start.
-        silence_duration_ms: Silence that ends a turn.
-        idle_timeout_ms: Silence after the model's answer, 5,000 to 30,000, after which it speaks by itself; None is never.
-        create_response: The vendor answers a finished turn by itself.
-        interrupt_response: The vendor cancels a running answer when it hears speech.
-
-    Raises:
-        InvalidConfig: A value is out of its range.
-    """
-
-    threshold: float = 0.5
-    prefix_padding_ms: int = 300
-    silence_duration_ms: int = 500
-    idle_timeout_ms: int | None = None
-    create_response: bool = True
-    interrupt_response: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise InvalidConfig("threshold", f"must be between 0 and 1, got {self.threshold!r}")
-        if self.prefix_padding_ms < 0:
-            raise InvalidConfig("prefix_padding_ms", f"must not be negative, got {self.prefix_padding_ms!r}")
-        if self.silence_duration_ms < 0:
-            raise InvalidConfig("silence_duration_ms", f"must not be negative, got {self.silence_duration_ms!r}")
-        if self.idle_timeout_ms is not None and not 5_000 <= self.idle_timeout_ms <= 30_000:
-            raise InvalidConfig("idle_timeout_ms", f"must be between 5000 and 30000, got {self.idle_timeout_ms!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The vendor's `turn_detection` object."""
-        told: dict[str, Any] = {
-            "type": "server_vad",
-            "threshold": self.threshold,
-            "prefix_padding_ms": self.prefix_padding_ms,
-            "silence_duration_ms": self.silence_duration_ms,
-            "create_response": self.create_response,
-            "interrupt_response": self.interrupt_response,
-        }
-        if self.idle_timeout_ms is not None:
-            told["idle_timeout_ms"] = self.idle_timeout_ms
-        return told
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SemanticVad:
-    """The vendor ends a turn when the words sound finished ("Voice activity detection: Semantic VAD").
-
-    Args:
-        eagerness: How long it waits at most: "low" 8 s, "medium" 4 s, "high" 2 s; "auto" is "medium".
-        create_response: The vendor answers a finished turn by itself.
-        interrupt_response: The vendor cancels a running answer when it hears speech.
-
-    Raises:
-        InvalidConfig: There is no such eagerness.
-    """
-
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
-    create_response: bool = True
-    interrupt_response: bool = True
-
-    def __post_init__(self) -> None:
-        if self.eagerness not in {"low", "medium", "high", "auto"}:
-            raise InvalidConfig("eagerness", f"must be low, medium, high or auto, got {self.eagerness!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """The vendor's `turn_detection` object."""
-        return {
-            "type": "semantic_vad",
-            "eagerness": self.eagerness,
-            "create_response": self.create_response,
-            "interrupt_response": self.interrupt_response,
-        }
-
-
-TurnDetection = ServerVad | SemanticVad
-
-
-def session_object(
-    *,
-    voice: str,
-    input_format: AudioFormat = PCM,
-    output_format: AudioFormat = PCM,
-    instructions: str | None = None,
-    turn_detection: TurnDetection | None = None,
-    transcription_model: str | None = None,
-    tools: Iterable[ToolDefinition] = (),
-    max_output_tokens: int | None = None,
-) -> dict[str, Any]:
-    """The session that `session.update` asks for; what is None is switched off, or left to the vendor where there is no off."""
-    told: dict[str, Any] = {
-        "type": "realtime",
-        "output_modalities": ["audio"],
-        "audio": {
-            "input": {
-                "format": dict(FORMATS[input_format]),
-                "transcription": None if transcription_model is None else {"model": transcription_model},
-                "turn_detection": None if turn_detection is None else turn_detection.to_json(),
-            },
-            "output": {"format": dict(FORMATS[output_format]), "voice": voice},
-        },
-    }
-    if instructions is not None:
-        told["instructions"] = instructions
-    if functions := [function_tool(tool) for tool in tools]:
-        told["tools"] = functions
-    if max_output_tokens is not None:
-        told["max_output_tokens"] = max_output_tokens
-    return told
-
-
-def function_tool(tool: ToolDefinition) -> dict[str, Any]:
-    """A tool in the vendor's words: flat, the name beside the type."""
-    return {"type": "function", "name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
+BETA_FORMATS: Mapping[Any, AudioFormat] = {"pcm16": PCM, "g711_ulaw": PCMU, "g711_alaw": PCMA}
+"""The older dialect's words for the same formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
     """What the vendor says its session is; `expires_at` is in Unix seconds, 0 if it did not say.
 
-    `interrupts` tells whether the vendor cancels a running answer when it hears speech.
+    `interrupts` tells whether the vendor cancels a running answer when it hears speech, `detects_turns` whether it ends the user's turns,
+    and `beta` whether it speaks the older dialect.
     """
 
     session_id: str
@@ -158,10 +39,15 @@ class SessionInfo:
     output_format: AudioFormat
     interrupts: bool
     expires_at: float = 0
+    detects_turns: bool = True
+    instructions: str = ""
+    beta: bool = False
 
 
 def read_session(session: Mapping[str, Any]) -> SessionInfo:
-    """Read the object of `session.created` and `session.updated`; a format that is not told is the vendor's default.
+    """Read the object of `session.created` and `session.updated`, of either dialect or a mixture.
+
+    A format that is not told is the vendor's default.
 
     Raises:
         RemoteProtocolError: The audio is of a format that the protocol does not have.
@@ -169,29 +55,40 @@ def read_session(session: Mapping[str, Any]) -> SessionInfo:
     audio = _object(session, "audio", "session")
     heard = _object(audio, "input", "session.audio")
     spoken = _object(audio, "output", "session.audio")
-    detection = _object(heard, "turn_detection", "session.audio.input")
+    if "turn_detection" in heard:
+        detection = _object(heard, "turn_detection", "session.audio.input")
+    else:
+        detection = _object(session, "turn_detection", "session")
     expires_at = session.get("expires_at")
     return SessionInfo(
         session_id=_word(session.get("id")),
         model=_word(session.get("model")),
-        input_format=_read_format(heard, "session.audio.input"),
-        output_format=_read_format(spoken, "session.audio.output"),
+        input_format=_read_format(heard, session, "input"),
+        output_format=_read_format(spoken, session, "output"),
         interrupts=bool(detection) and detection.get("interrupt_response") is not False,
         expires_at=expires_at if isinstance(expires_at, int | float) else 0,
+        detects_turns=bool(detection),
+        instructions=_word(session.get("instructions")),
+        beta="modalities" in session and not audio and "type" not in session,
     )
 
 
-def _read_format(audio: Mapping[str, Any], path: str) -> AudioFormat:
-    told = _object(audio, "format", path)
+def _read_format(audio: Mapping[str, Any], session: Mapping[str, Any], side: str) -> AudioFormat:
+    flat = session.get(f"{side}_audio_format")
+    if "format" not in audio and flat is not None:
+        if flat not in BETA_FORMATS:
+            raise RemoteProtocolError(VENDOR, f"unknown audio format {flat!r}", path=f"session.{side}_audio_format")
+        return BETA_FORMATS[flat]
+    told, path = _object(audio, "format", f"session.audio.{side}"), f"session.audio.{side}.format"
     match told.get("type", "audio/pcm"):
         case "audio/pcm":
-            return _pcm(told.get("rate") or PCM.sample_rate, f"{path}.format.rate")
+            return _pcm(told.get("rate") or PCM.sample_rate, f"{path}.rate")
         case "audio/pcmu":
             return PCMU
         case "audio/pcma":
             return PCMA
         case other:
-            raise RemoteProtocolError(VENDOR, f"unknown audio format {other!r}", path=f"{path}.format.type")
+            raise RemoteProtocolError(VENDOR, f"unknown audio format {other!r}", path=f"{path}.type")
 
 
 def _pcm(rate: object, path: str) -> AudioFormat:

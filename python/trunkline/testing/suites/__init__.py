@@ -1,0 +1,6 @@
+"""Suites that a provider runs against itself: what every provider must do, whoever the vendor is."""
+
+from trunkline.testing.suites.realtime import RealtimeProviderSuite
+from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
+
+__all__ = ["RealtimeProviderSuite", "Scene", "Trouble", "Vendor"]

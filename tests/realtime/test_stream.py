@@ -1,0 +1,416 @@
+"""Audio in, answers and words out, over a session that the test feeds."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.realtime.doubles import CAPABILITIES, FedProvider, until_quiet
+from trunkline.audio import OPENAI, TWILIO, StreamConverter
+from trunkline.clock import ManualClock
+from trunkline.errors import AuthFailed, ConnectionFailed, SessionClosed
+from trunkline.realtime import AudioChunk, AudioStream, ProcessConfig, ToolDefinition, Transcript
+from trunkline.realtime.events import (
+    AgentTranscript,
+    AudioReceived,
+    ErrorReported,
+    Interrupted,
+    ResponseFinished,
+    ResponseStarted,
+    SessionEnded,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCallCancelled,
+    ToolCallRequested,
+    UserTranscript,
+)
+
+
+class Source:
+    """Audio that a test gives, until it ends it."""
+
+    def __init__(self, *audio: bytes) -> None:
+        self._pieces, self._given = anyio.create_memory_object_stream[bytes](100), 0
+        self.give(*audio)
+
+    def give(self, *audio: bytes) -> None:
+        for piece in audio:
+            self._pieces[0].send_nowait(piece)
+
+    def end(self) -> None:
+        self._pieces[0].close()
+
+    def close(self) -> None:
+        for side in self._pieces:
+            side.close()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces[1].receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+
+@pytest.fixture
+def source() -> Any:
+    made = Source()
+    yield made
+    made.close()
+
+
+async def _chunks(stream: AudioStream) -> list[AudioChunk]:
+    return [chunk async for chunk in stream.audio]
+
+
+def test_a_chunk_in_both_spellings() -> None:
+    assert AudioChunk(bytes(4800)).duration_ms == 100
+    assert AudioChunk(bytes(3200), True, 16000).duration_ms == 100
+    told = AudioChunk(data=b"1234", duration_ms=100, is_final=False)
+    assert (told.audio, told.duration_ms, told.is_final, told.sample_rate) == (b"1234", 100, False, 24000)
+
+
+def test_who_said_a_transcript() -> None:
+    assert Transcript("hi", is_input=True, is_final=True).role == "user"
+    assert Transcript("hi", is_input=False, is_final=True, item_id="i").role == "agent"
+
+
+async def test_a_turn_and_its_end(source: Source) -> None:
+    clock, provider = ManualClock(), FedProvider()
+    async with provider.process_audio_stream(source, clock=clock) as stream:
+        source.give(b"ab", b"cd")
+        await until_quiet()
+        assert provider.session.heard == b"abcd"
+        provider.session.feed(
+            SpeechStarted("u"),
+            SpeechStopped("u"),
+            ResponseStarted("r"),
+            AudioReceived(b"xx", "i", "r"),
+            AgentTranscript("Hello", False, "i", "r"),
+        )
+        source.end()
+        await clock.advance(20)  # an answer that runs is waited for
+        provider.session.feed(
+            UserTranscript("Hi.", True, "u"),
+            AudioReceived(b"yy", "i", "r"),
+            AgentTranscript("Hello.", True, "i", "r"),
+            ResponseFinished("r"),
+        )
+        await clock.advance(1.1)
+        assert await _chunks(stream) == [AudioChunk(b"xx"), AudioChunk(b"yy"), AudioChunk(b"", is_final=True)]
+        assert [line async for line in stream.transcripts] == [
+            Transcript("Hello", False, False, "i"),
+            Transcript("Hi.", True, True, "u"),
+            Transcript("Hello.", False, True, "i"),
+        ]
+        assert (stream.stats.sent_bytes, stream.stats.received_bytes) == (4, 4)
+    assert provider.open == 0
+
+
+async def test_the_words_can_be_read_when_all_is_over(source: Source) -> None:
+    provider = FedProvider()
+    async with provider.process_audio_stream(source) as stream:
+        provider.session.feed(*(UserTranscript(f"{n}", True) for n in range(5000)), SessionEnded("closed_by_vendor"))
+        assert await _chunks(stream) == []
+    assert len([line async for line in stream.transcripts]) == 5000
+
+
+async def test_an_answer_that_is_expected_is_waited_for(source: Source) -> None:
+    clock, provider = ManualClock(), FedProvider()
+    async with provider.process_audio_stream(source, clock=clock) as stream:
+        await until_quiet()
+        provider.session.feed(SpeechStarted("u"), SpeechStopped("u"))
+        source.end()
+        await clock.advance(4.9)
+        provider.session.feed(ResponseStarted("r"), AudioReceived(b"xx", "i", "r"), ResponseFinished("r"))
+        await clock.advance(1.1)
+        assert [chunk.data for chunk in await _chunks(stream)] == [b"xx", b""]
+
+
+async def test_who_is_still_speaking_when_the_input_ends_is_followed_by_silence(source: Source) -> None:
+    clock, provider = ManualClock(), FedProvider()
+    async with provider.process_audio_stream(source, clock=clock) as stream:
+        source.give(b"\x01\x01")
+        await until_quiet()
+        provider.session.feed(SpeechStarted("u"))
+        source.end()
+        await clock.advance(0.35)
+        assert provider.session.heard == b"\x01\x01" + OPENAI.silence(400)
+        provider.session.feed(SpeechStopped("u"))
+        await clock.advance(5.1)
+        assert await _chunks(stream) == []
+        assert provider.session.heard == b"\x01\x01" + OPENAI.silence(400)
+
+
+async def test_a_model_that_is_never_done_is_not_waited_for_longer_than_that(source: Source) -> None:
+    clock, provider = ManualClock(), FedProvider()
+    async with provider.process_audio_stream(source, clock=clock, drain_timeout=10) as stream:
+        await until_quiet()
+        provider.session.feed(ResponseStarted("r"), AudioReceived(b"xx", "i", "r"))
+        source.end()
+        await clock.advance(9.9)
+        assert not provider.session.over
+        await clock.advance(0.2)
+        assert [chunk.data for chunk in await _chunks(stream)] == [b"xx"]
+
+
+async def test_a_slow_reader_makes_the_session_wait_and_loses_nothing(source: Source) -> None:
+    clock, provider = ManualClock(), FedProvider()
+    sent = [bytes([n]) * 4800 for n in range(50)]
+    async with provider.process_audio_stream(source, buffer_ms=1000, drain_timeout=5, clock=clock) as stream:
+        await until_quiet()
+        provider.session.feed(ResponseStarted("r"), *(AudioReceived(audio, "i", "r") for audio in sent))
+        provider.session.feed(ResponseFinished("r"))
+        source.end()
+        await until_quiet()
+        assert (
+            provider.session.reads == 1 + 1 + 11
+        )  # ready, started, and ten chunks of 100 ms wait with one at the door
+        await clock.advance(60)  # what the reader takes is not the model's time
+        got: list[AudioChunk] = []
+        with anyio.fail_after(5):
+            while len(got) < 51:
+                got.append(await anext(stream.audio))
+        await clock.advance(1.1)
+        assert await _chunks(stream) == []
+    assert b"".join(chunk.data for chunk in got) == b"".join(sent)
+    assert stream.stats.interrupted_bytes == 0
+
+
+async def test_a_session_that_takes_nothing_makes_the_source_wait(source: Source) -> None:
+    provider, taken = FedProvider(), 0
+
+    async def audio() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield bytes(4800)
+
+    async with provider.process_audio_stream(audio(), buffer_ms=1000) as stream:
+        provider.session.blocked = anyio.Event()
+        await until_quiet()
+        assert taken == 12  # one is being sent, ten wait, one is at the door
+        provider.session.blocked.set()
+        await until_quiet()
+        assert stream.stats.sent_bytes == 480000
+
+
+async def test_the_source_is_heard_while_the_session_is_being_opened(source: Source) -> None:
+    provider = FedProvider(hangs=True)
+    with anyio.move_on_after(30) as scope:
+        async with anyio.create_task_group() as tasks:
+
+            async def enter() -> None:
+                async with provider.process_audio_stream(source):
+                    raise AssertionError("opened")
+
+            tasks.start_soon(enter)
+            source.give(*([b"ab"] * 100))
+            await until_quiet()
+            source.give(*([b"ab"] * 100))  # raises if nobody took the first hundred
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
+async def test_other_formats_are_converted_both_ways(source: Source) -> None:
+    provider = FedProvider()
+    voice = bytes(range(256)) * 10
+    pcm = bytes(48000)
+    config = ProcessConfig(input_format=TWILIO, output_format=TWILIO)
+    async with provider.process_audio_stream(source, config) as stream:
+        source.give(voice)
+        await until_quiet()
+        assert provider.configs[0].input_format == TWILIO
+        assert provider.session.heard == StreamConverter(TWILIO, OPENAI).convert(voice)
+        provider.session.feed(AudioReceived(pcm, "i", "r"), ResponseFinished("r"), SessionEnded("closed_by_vendor"))
+        got = await _chunks(stream)
+        assert len(b"".join(chunk.data for chunk in got)) == 8000
+        assert sum(chunk.duration_ms for chunk in got) == 1000
+        assert got[-1].is_final
+        assert got[-1].data
+
+
+async def test_what_an_interruption_left_unread_is_dropped_and_counted(source: Source) -> None:
+    provider = FedProvider()
+    async with provider.process_audio_stream(source) as stream:
+        provider.session.feed(ResponseStarted("r"), AudioReceived(b"xxxx", "i", "r"))
+        assert (await anext(stream.audio)).data == b"xxxx"
+        provider.session.feed(AudioReceived(b"yyyy", "i", "r"), Interrupted("r"), ResponseFinished("r", "cancelled"))
+        provider.session.feed(SessionEnded("closed_by_vendor"))
+        await until_quiet()
+        assert await _chunks(stream) == [AudioChunk(b"", is_final=True)]
+        assert stream.stats.interrupted_bytes == 4
+
+
+async def test_an_error_is_raised_once_after_the_audio(source: Source) -> None:
+    provider, error = FedProvider(), ConnectionFailed("the line broke")
+    async with provider.process_audio_stream(source) as stream:
+        provider.session.feed(AudioReceived(b"xx", "i", "r"), ErrorReported(AuthFailed("survived")))
+        provider.session.die(error)
+        assert (await anext(stream.audio)).data == b"xx"
+        with pytest.raises(ConnectionFailed) as told:
+            await anext(stream.audio)
+        assert told.value is error
+        assert await _chunks(stream) == []
+        assert [line async for line in stream.transcripts] == []
+        assert stream.error is error
+        assert stream.stats.errors == 2
+
+
+async def test_an_error_of_the_source_reaches_the_reader() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"ab"
+        raise OSError("the microphone is gone")
+
+    provider = FedProvider()
+    async with provider.process_audio_stream(broken()) as stream:
+        with pytest.raises(OSError, match="microphone"):
+            await anext(stream.audio)
+        assert provider.session.heard == b"ab"
+
+
+async def test_a_refusal_is_raised_where_the_stream_is_opened(source: Source) -> None:
+    with pytest.raises(AuthFailed):
+        async with FedProvider(failures=[AuthFailed("no")]).process_audio_stream(source):
+            raise AssertionError("opened")
+
+
+async def test_what_the_block_raises_comes_out_as_it_is(source: Source) -> None:
+    provider = FedProvider()
+    with pytest.raises(KeyError, match="mine"):
+        async with provider.process_audio_stream(source):
+            raise KeyError("mine")
+    assert provider.open == 0
+
+
+async def test_leaving_early_ends_everything() -> None:
+    closed = False
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            while True:
+                yield b"ab"
+                await anyio.sleep(0.001)
+        finally:
+            closed = True
+
+    provider = FedProvider()
+    async with provider.process_audio_stream(endless()) as stream:
+        provider.session.feed(AudioReceived(b"xx", "i", "r"))
+        assert (await anext(stream.audio)).data == b"xx"
+    assert closed
+    assert provider.open == 0
+    assert await _chunks(stream) == []
+
+
+async def test_a_tool_is_run_and_answered_once(source: Source) -> None:
+    calls = []
+
+    async def weather(call_id: str, name: str, arguments: str) -> dict[str, int]:
+        calls.append((call_id, name, arguments))
+        return {"celsius": 21}
+
+    clock, provider = ManualClock(), FedProvider()
+    config = ProcessConfig(functions=[ToolDefinition("weather")], on_function_call=weather)
+    async with provider.process_audio_stream(source, config, clock=clock) as stream:
+        await until_quiet()
+        request = ToolCallRequested("c1", "weather", '{"city": "Rome"}', "r")
+        provider.session.feed(request, request)
+        await until_quiet()
+        provider.session.feed(request)
+        source.end()
+        await clock.advance(4.9)
+        assert not provider.session.over  # the answer to the result may still come
+        await clock.advance(0.2)
+        assert await _chunks(stream) == []
+        assert provider.session.results == {"c1": '{"celsius":21}'}
+        assert calls == [("c1", "weather", '{"city": "Rome"}')]
+        assert stream.stats.tool_calls == 1
+
+
+async def test_a_tool_that_fails_or_is_taken_back(source: Source) -> None:
+    started = anyio.Event()
+
+    async def run(call_id: str, name: str, arguments: str) -> str:
+        if name == "slow":
+            started.set()
+            await anyio.sleep_forever()
+        raise ValueError("no such city")
+
+    provider = FedProvider()
+    async with provider.process_audio_stream(source, ProcessConfig(on_function_call=run)):
+        provider.session.feed(ToolCallRequested("c1", "slow", "{}"), ToolCallRequested("c2", "fails", "{}"))
+        await started.wait()
+        provider.session.feed(ToolCallCancelled("c1"))
+        await until_quiet()
+        assert provider.session.results == {"c2": '{"error": "Tool fails: failed"}'}
+
+
+async def test_a_running_tool_ends_with_the_stream(source: Source) -> None:
+    ended = anyio.Event()
+
+    async def run(call_id: str, name: str, arguments: str) -> str:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+        return ""
+
+    provider = FedProvider()
+    async with provider.process_audio_stream(source, ProcessConfig(on_function_call=run)) as stream:
+        provider.session.feed(ToolCallRequested("c1", "slow", "{}"))
+        await until_quiet()
+        provider.session.feed(SessionEnded("closed_by_vendor"))
+        assert await _chunks(stream) == []
+        assert ended.is_set()
+
+
+async def test_the_session_underneath(source: Source) -> None:
+    provider = FedProvider(capabilities=replace(CAPABILITIES, input_rate=16000))
+    async with provider.process_audio_stream(source) as stream:
+        with pytest.raises(SessionClosed):
+            _ = stream.session
+        await until_quiet()
+        await stream.session.send_text("hi")
+        assert provider.session.commands == [("text", "hi")]
+
+
+async def test_cancelled_at_every_await(source: Source) -> None:
+    """The n-th time that anything waits, all of it is cancelled: nothing may be left, whatever n is."""
+    for patience in range(12):
+        provider = FedProvider()
+        source.give(b"ab", b"cd")
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def use(provider: FedProvider = provider) -> None:
+                    async with provider.process_audio_stream(source) as stream:
+                        provider.session.feed(ToolCallRequested("c", "t", "{}"), AudioReceived(b"xx", "i", "r"))
+                        await anext(stream.audio)
+                        await anext(stream.transcripts)
+
+                tasks.start_soon(use)
+                for _ in range(patience):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert provider.open == 0
+
+
+async def test_two_hundred_streams_leave_nothing() -> None:
+    async def audio() -> AsyncIterator[bytes]:
+        yield b"ab"
+
+    provider = FedProvider()
+    for _ in range(200):
+        async with provider.process_audio_stream(audio()) as stream:
+            provider.session.feed(AudioReceived(b"xx", "i", "r"))
+            assert (await anext(stream.audio)).data == b"xx"
+    assert (len(provider.sessions), provider.open) == (200, 0)
+    await until_quiet()
