@@ -145,5 +145,4 @@ def test_an_interrupted_demo_ends_without_a_traceback(backend: str, tmp_path: Pa
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    assert (process.returncode, err) == (130, "")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 from enum import StrEnum
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -37,10 +38,8 @@ def run() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app(prog_name="trunkline")
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
-            raise
-        raise SystemExit(INTERRUPTED) from None  # an event loop may wrap what the keyboard did
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
     except (TrunklineError, OSError) as error:
         Console(stderr=True).print(f"trunkline: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise SystemExit(1) from error
@@ -91,4 +90,29 @@ app.command()(convert)
 def _run_on(backend: Backend, what: Demo) -> DemoReport:
     if find_spec(backend) is None:
         raise MissingExtra("trio", "the trio backend")
-    return anyio.run(play, what, backend=backend)
+    report = anyio.run(_play_until_interrupted, what, backend=backend)
+    if report is None:
+        raise SystemExit(INTERRUPTED)
+    return report
+
+
+async def _play_until_interrupted(what: Demo) -> DemoReport | None:
+    """The call, or None after Ctrl-C: a signal that a task waits for ends it in order, wherever the call is just then."""
+    report: DemoReport | None = None
+    failure: Exception | None = None
+
+    async def hang_up_on_ctrl_c(scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT) as signals:
+            async for _ in signals:
+                scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hang_up_on_ctrl_c, tasks.cancel_scope)
+        try:
+            report = await play(what)
+        except Exception as error:  # noqa: BLE001 - raised below, outside the group that would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return report
