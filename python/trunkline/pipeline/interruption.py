@@ -1,5 +1,7 @@
 """When the caller's speech stops the agent: a state machine without I/O, for every mode and every pipeline.
 
+::
+
     state      the caller begins to speak      the caller stops            `due` passes
     ─────────  ──────────────────────────────  ──────────────────────────  ─────────────────────────
     QUIET      too soon, or mode disabled:     nothing                     —

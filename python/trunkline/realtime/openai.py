@@ -180,7 +180,7 @@ class OpenAIRealtimeProvider(StreamContract):
         Raises:
             InvalidConfig: The configuration asks for what the protocol does not have.
             AuthFailed: The key was refused.
-            RateLimited: Too many requests, or the quota is used up.
+            trunkline.errors.RateLimited: Too many requests, or the quota is used up.
             ModelUnavailable: There is no such model for this key.
             RequestRejected: The vendor refused the session's settings.
             ProviderUnavailable: The vendor is down.

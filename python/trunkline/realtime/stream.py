@@ -31,9 +31,9 @@ class AudioStream:
     """The two outputs of `process_audio_stream`, which makes it.
 
     Attributes:
-        audio: The model's answers as `AudioChunk`s, for one reader. You must read it: when as much is unread as may wait, the session
-            stands still. If the session fails, the reader gets the error here, once, after all audio that came before.
-        transcripts: The words of both sides as `Transcript`s, for one reader, at any time: they are kept without bound.
+        audio: The model's answers, each piece an `AudioChunk`, for one reader. You must read it: when as much is unread as may wait, the
+            session stands still. If the session fails, the reader gets the error here, once, after all audio that came before.
+        transcripts: The words of both sides, each piece a `Transcript`, for one reader, at any time: they are kept without bound.
     """
 
     def __init__(

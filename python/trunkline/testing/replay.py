@@ -84,7 +84,7 @@ class ReplayServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, as `http://127.0.0.1:PORT`; any path may follow."""
+        """The `http` address of the server; any path may follow."""
         return self._server.url
 
     async def _open(self, request: Request) -> Upgrade:  # noqa: ARG002 - every request gets the same

@@ -16,7 +16,7 @@ def tools_for_session(
         tools: Definitions, plain functions, pydantic models, or mappings with `name`, `description` and `parameters`.
 
     Returns:
-        One `{"type": "function", "function": {…}}` for each tool with a name, an empty object schema where it has no parameters; None
+        One ``{"type": "function", "function": {…}}`` for each tool with a name, an empty object schema where it has no parameters; None
         where nothing is left, so that the key can be omitted.
 
     Raises:
