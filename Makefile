@@ -59,6 +59,7 @@ bench: | .venv ## Measure speed and quality beside other libraries, into docs/be
 
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs
+	@rm -rf docs/_build
 	$(RUN) sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 pins: | $(UV) ## Renew constraints.txt
