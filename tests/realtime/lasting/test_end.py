@@ -1,6 +1,9 @@
 """Conversations that end: by an error, by closing, by cancellation."""
 
+from collections.abc import AsyncIterator
+
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.realtime.lasting.vendor import CAPABILITIES, MemoryVendor, conversation
@@ -82,6 +85,30 @@ async def test_cancelled_at_any_moment_nothing_is_left(steps: int) -> None:
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
     assert vendor.left == len(vendor.sessions)
+
+
+async def test_closing_the_provider_closes_the_one_in_it() -> None:
+    vendor = MemoryVendor()
+    await LastingProvider(vendor).close()
+    assert vendor.closed
+
+
+async def test_it_has_the_stream_contract_of_every_provider() -> None:
+    vendor = MemoryVendor()
+
+    async def caller() -> AsyncIterator[bytes]:
+        yield b"hello"
+        while not (vendor.sessions and vendor.last.heard):
+            await anyio.lowlevel.checkpoint()
+        vendor.last.breaks()
+        while len(vendor.sessions) < 2:
+            await anyio.lowlevel.checkpoint()
+        yield b" there"
+
+    with anyio.fail_after(5):
+        async with LastingProvider(vendor).process_audio_stream(caller(), drain_timeout=0) as stream:
+            assert [chunk async for chunk in stream.audio] == []
+    assert vendor.last.heard == b"hello there"
 
 
 def test_it_is_a_provider_of_sessions_without_a_limit() -> None:

@@ -61,6 +61,32 @@ async def test_an_ordinary_close_of_the_vendors_is_a_break_too() -> None:
         assert rotated == SessionRotated("sess_2", "reconnect")
 
 
+async def test_a_session_at_its_limit_unprepared_is_a_break_too() -> None:
+    async with conversation() as call:
+        call.vendor.last.say(SessionEnded("session_expired", SessionClosed("60 minutes", "session_expired")))
+        await call.pass_(0)
+        error, rotated = call.seen[1:]
+        assert isinstance(error, ErrorReported)
+        assert (error.error.code, error.fatal) == ("session_expired", False)
+        assert rotated == SessionRotated("sess_2", "reconnect")
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_what_is_said_while_a_tool_works_is_said_only_then(is_done: bool) -> None:
+    vendor = MemoryVendor(failures=[None, GONE])
+    async with conversation(vendor, reconnect=POLICY) as call:
+        vendor.last.say(ResponseStarted("r1"), ToolCallRequested("c1", "f", "{}", "r1"), ResponseFinished("r1"))
+        await call.settle()
+        await call.session.create_response("One moment.", during_tools=True)
+        vendor.last.breaks()
+        await call.pass_(0.5)
+        if is_done:
+            await call.session.send_tool_result("c1", "42")
+        await call.pass_(0.5)
+        expected = ("create", None) if is_done else ("create", "One moment.", "during tools")
+        assert vendor.last.commands == [expected]
+
+
 async def test_a_break_in_the_middle_of_an_utterance_loses_nothing_of_it() -> None:
     async with conversation() as call:
         await call.session.send_audio(b"before. ")

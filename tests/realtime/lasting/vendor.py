@@ -80,7 +80,7 @@ class MemorySession:
         await self._take("clear")
 
     async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
-        await self._take("create", instructions)
+        await self._take("create", instructions, *(["during tools"] if during_tools else []))
 
     async def cancel_response(self) -> None:
         await self._take("cancel")
@@ -114,6 +114,10 @@ class MemoryVendor:
     sessions: list[MemorySession] = field(default_factory=list)
     left: int = 0
     attempts: int = 0
+    closed: bool = False
+
+    async def aclose(self) -> None:
+        self.closed = True
 
     @asynccontextmanager
     async def connect(self, config: ProcessConfig) -> AsyncIterator[MemorySession]:

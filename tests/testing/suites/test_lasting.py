@@ -7,12 +7,12 @@ from dataclasses import replace
 from tests.testing.suites.openai_stage import FAULTS, OpenAIStage, openai_stage
 from trunkline.realtime.lasting import LastingProvider
 from trunkline.realtime.openai_session import CAPABILITIES
-from trunkline.testing.suites import RealtimeProviderSuite, Scene, Trouble
+from trunkline.testing.suites import RealtimeProviderSuite, Scene
 
 
 class TestLasting(RealtimeProviderSuite):
     capabilities = replace(CAPABILITIES, resume=True, session_limit=None)
-    troubles = frozenset(FAULTS) - {Trouble.EXPIRY}  # an expiry that came unprepared ends such a session too
+    troubles = frozenset(FAULTS)
 
     @asynccontextmanager
     async def vendor(self, scene: Scene) -> AsyncIterator[OpenAIStage]:

@@ -6,7 +6,7 @@ from trunkline.audio import AudioFormat
 from trunkline.conversation import pending_calls
 from trunkline.errors import LocalProtocolError
 from trunkline.realtime import events
-from trunkline.realtime.lasting.floor import Floor
+from trunkline.realtime.lasting.floor import Floor, Wish
 from trunkline.realtime.lasting.history import History
 from trunkline.realtime.lasting.input_log import InputLog
 from trunkline.realtime.lasting.silence import Silence
@@ -87,7 +87,7 @@ class Books:
     def say(self, text: str, now: float) -> None:
         """The user says something in text, and wants an answer."""
         self.history.say(text)
-        self.floor.wish(None, now)
+        self.floor.wish(Wish(), now)
 
     def answer_call(self, call_id: str, result: str, now: float) -> bool:
         """A tool call has its result; False if nobody wants it any more.

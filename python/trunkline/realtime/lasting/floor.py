@@ -1,9 +1,19 @@
 """Who has the floor: the user, the model, a tool, or nobody. It tells when a session may be replaced without anybody noticing."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from trunkline.audio import AudioFormat
 from trunkline.realtime import events
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An answer that was asked for; `instructions` hold for it alone, and `during_tools` it is for the time until the tools are done."""
+
+    instructions: str | None = None
+    during_tools: bool = False
+
 
 SETTLED = 2.0
 """Seconds after which nothing more is expected of what was said: transcripts come about 0.7 s after a turn."""
@@ -15,8 +25,8 @@ class Floor:
     def __init__(self, now: float = 0.0) -> None:
         self.user_speaks = False
         self.running: set[str] = set()
-        self.wishes: deque[str | None] = deque()
-        """Answers asked for and not begun, each with the instructions for it alone."""
+        self.wishes: deque[Wish] = deque()
+        """Answers asked for and not begun."""
         self.calls: dict[str, str] = {}
         """Tool calls without a result, each with the answer it belongs to."""
         self._dropped: set[str] = set()
@@ -67,11 +77,16 @@ class Floor:
             case _:
                 self.turn_waits = waited
 
-    def wish(self, instructions: str | None, now: float) -> None:
+    def wish(self, wish: Wish, now: float) -> None:
         """An answer is asked for; several without instructions are one, as one answer serves them all."""
         self.last_wish = now
-        if instructions is not None or None not in self.wishes:
-            self.wishes.append(instructions)
+        if wish.instructions is not None or wish not in self.wishes:
+            self.wishes.append(wish)
+
+    def wishes_left(self) -> tuple[Wish, ...]:
+        """What another session must be asked for: all but what was to bridge the time of tools that are done."""
+        self.wishes = deque(wish for wish in self.wishes if self.calls or not wish.during_tools)
+        return tuple(self.wishes)
 
     def cancel(self) -> None:
         """Nothing more of the running answer is wanted, nor what its tool calls would bring."""
@@ -82,7 +97,7 @@ class Floor:
         """A tool call has its result; with the last one of an answer that was not cancelled the vendor goes on."""
         response_id = self.calls.pop(call_id, "")
         if response_id not in self._dropped and response_id not in self.calls.values():
-            self.wish(None, now)
+            self.wish(Wish(), now)
 
     def break_off(self) -> bool:
         """The session is gone, and with it what it was about to say; returns whether the caller is owed an answer.

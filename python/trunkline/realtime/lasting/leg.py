@@ -126,9 +126,11 @@ class Leg:
 
     def ending(self) -> ProviderError:
         """Why the session ended, which nobody on this side asked for."""
-        if isinstance(self.failure, ProviderError):
+        if isinstance(self.failure, ProviderError) and not isinstance(self.failure, SessionClosed):
             return self.failure
-        error = ConnectionFailed(str(self.failure or "the vendor closed the session"), vendor=self._provider.name)
+        # That this session is over, such as by its limit, is no reason why another should not be opened.
+        code = self.failure.code if isinstance(self.failure, SessionClosed) else None
+        error = ConnectionFailed(str(self.failure or "the vendor closed the session"), code, vendor=self._provider.name)
         error.__cause__ = self.failure
         return error
 

@@ -11,11 +11,12 @@ from trunkline.realtime.lasting.policy import Endurance, ReconnectPolicy
 from trunkline.realtime.lasting.session import LastingSession, without_limit
 from trunkline.realtime.lasting.watchdog import Watchdog
 from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeProvider
+from trunkline.realtime.stream import StreamContract
 
 _WATCHDOG = Watchdog()
 
 
-class LastingProvider:
+class LastingProvider(StreamContract):
     """Sessions of another provider that last as long as the conversation.
 
     Args:
@@ -94,3 +95,11 @@ class LastingProvider:
             raise group.exceptions[0] from group.exceptions[0].__cause__
         if failed is not None:
             raise failed
+
+    async def aclose(self) -> None:
+        """Close the provider in it, if it can be closed."""
+        close = getattr(self._provider, "aclose", None)
+        if close is not None:
+            await close()
+
+    close = aclose

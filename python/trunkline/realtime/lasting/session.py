@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
 from trunkline.errors import ProviderError, SessionClosed
 from trunkline.realtime import events
+from trunkline.realtime.lasting.floor import Wish
 from trunkline.realtime.lasting.leg import Leg
 from trunkline.realtime.lasting.policy import Endurance
 from trunkline.realtime.lasting.succession import Succession
@@ -143,6 +145,7 @@ class LastingSession:
             SessionClosed: The session is over; so for all methods.
         """
         self._check_open()
+        await anyio.lowlevel.checkpoint_if_cancelled()
         for start in range(0, len(audio), self._piece):
             self._books.hear(audio[start : start + self._piece])
             if self._books.silence.ms and math.isfinite(self._succession.frozen_from()):
@@ -177,10 +180,14 @@ class LastingSession:
             await self._succession.tell(lambda session: session.send_text(text))
 
     async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
-        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone."""
+        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone.
+
+        With `during_tools` it does not wait until the tool calls of the last answer have been answered; if they are by the time there is
+        a session again, it is not wanted any more.
+        """
         async with self._succession.telling, self._succession.order:
             self._check_open()
-            self._books.floor.wish(instructions, self._clock.now())
+            self._books.floor.wish(Wish(instructions, during_tools), self._clock.now())
             await self._succession.tell(
                 lambda session: session.create_response(instructions, during_tools=during_tools)
             )

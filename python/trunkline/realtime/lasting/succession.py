@@ -13,6 +13,7 @@ from trunkline.clock import Clock
 from trunkline.errors import ConnectionFailed, ProviderError, RequestRejected, TrunklineError
 from trunkline.realtime import events
 from trunkline.realtime.lasting.books import Books
+from trunkline.realtime.lasting.floor import Wish
 from trunkline.realtime.lasting.leg import Leg
 from trunkline.realtime.lasting.policy import Endurance
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
@@ -69,9 +70,9 @@ class Succession:
         """The present session; None while there is none."""
         self.is_held_up = False
         """The vendor is not read at present, so its silence says nothing."""
-        self.telling = anyio.Lock()
+        self.telling = anyio.Lock(fast_acquire=True)
         """Held by what changes the books, and while a new session is told of them with none to serve meanwhile."""
-        self.order = anyio.Lock()
+        self.order = anyio.Lock(fast_acquire=True)
         """Held by who sends to the present session; taken after the other."""
 
     async def begin(self) -> events.SessionReady:
@@ -277,15 +278,15 @@ class Succession:
         """Let the conversation go on in this session; you must hold both locks."""
         is_found_again = self.books.input.restart()
         if owed and not is_found_again:
-            self.books.floor.wish(None, self._clock.now())
+            self.books.floor.wish(Wish(), self._clock.now())
         ready = self._adopt(leg)
         log.info("session %s takes over: %s", ready.session_id, reason)
         self._emit(events.SessionRotated(ready.session_id, reason))
         try:
             await self.catch_up()
-            for instructions in tuple(self.books.floor.wishes):
+            for wish in self.books.floor.wishes_left():
                 with leg.sending():
-                    await leg.session.create_response(instructions)
+                    await leg.session.create_response(wish.instructions, during_tools=wish.during_tools)
         except TrunklineError as error:
             self._emit(events.ErrorReported(_provider_error(error, self._provider.name)))
 
