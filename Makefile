@@ -51,11 +51,12 @@ check-rust: ## Check the Rust core harder: every order of threads, any input, Th
 			--release --test ring_threads --target $(HOST) --target-dir target/tsan; \
 	else echo "there is no nightly toolchain: ThreadSanitizer was not run"; fi
 
-bench: | .venv ## Measure speed and quality beside other libraries, into docs/benchmarks
+bench: | .venv ## Measure audio beside other libraries, and whole calls, into docs/benchmarks
 	@$(INSTALL) '.[testing,trio]' --group bench
 	@mkdir -p target
 	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
 	$(RUN) python -m benches --core target/benches.txt $(ARGS)
+	$(RUN) python -m benches.bridge
 
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs
