@@ -1,7 +1,8 @@
 """A call from end to end: bridge, playout, interruption, events, transcript, metrics."""
 
 from trunkline.conversation import ToolCall, Turn
-from trunkline.pipeline.bridge import BridgeConfig, RealtimeBridge
+from trunkline.pipeline.bridge import RealtimeBridge
+from trunkline.pipeline.bridge_config import BridgeConfig
 from trunkline.pipeline.events import Event, EventType
 from trunkline.pipeline.interruption import InterruptionMode, InterruptionPolicy
 from trunkline.pipeline.metrics import Metrics
