@@ -28,7 +28,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "gateway.stacks"
         load.run(PROFILED, options.seconds, pcm=False, backend=options.backend, profile=profile)
-        text = page.page(tables, profile, profiled=PROFILED, load=busy, backend=options.backend)
+        text = page.page(
+            tables, profile, profiled=PROFILED, seconds=options.seconds, load=busy, backend=options.backend
+        )
     options.into.write_text(text, encoding="utf-8")
     print(text)
 

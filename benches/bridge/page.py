@@ -21,7 +21,7 @@ The whole path on loopback: simulated callers and a simulated vendor in one proc
 
 - Machine: {processor}; load average {load} when the run began, and other work may have run beside it
 - Software: {software}, event loop {backend}
-- Again: `python -m benches.bridge`, on Linux; about five minutes
+- Again: `python -m benches.bridge --seconds {seconds:g}`, on Linux; each number of calls is watched that long, one call twice as long
 
 Every caller sends a frame of 20 ms all the time and returns marks when they would have been played. The vendor gives an answer of four
 seconds every three seconds, in pieces of 200 ms, five times as fast as it is heard, and says after a second and a half that the caller
@@ -43,7 +43,8 @@ the first audio of an answer, sent by the vendor, to the first media message at 
 on purpose, since it plays ahead by no more than 400 ms. *Clear*: from the vendor's word that the caller speaks to `clear` at the caller's
 socket. *Late*: how long after its time the load sent a caller's frame, which is what the machine and the load add by themselves. What is
 seen is seen when the load reads its socket, so its own delay is in all of these. A gateway that takes all of a core that it can get has
-reached its end: its queues grow, and the delays say how long the run was rather than how fast the gateway is.
+reached its end: its queues grow, audio that piled up goes in fewer messages, so that a call seems to cost less, and what the bridge drops
+is counted as late. The delays then say how long the run was rather than how fast the gateway is.
 
 {samples}
 
@@ -71,8 +72,15 @@ Some with all that they call, where the shares overlap:
 | function | share |
 |---|--:|
 {whole}
+
+`anyio.Lock` as it is by default gives way to the event loop each time it is taken, although nobody else holds it: taking locks is
+{acquire:.0%} of all, and every such turn waits for all the other calls that are ready. A message passes three on its way in and out: the
+reader's and the writer's of `WebSocketConnection` and the order of `LastingSession`. Cancel scopes, around each send, each read and each
+wait of the playout, are {scopes:.0%} (`__enter__` and `__exit__`); asynchronous context managers made of generators, such as the one around
+the writer's lock, are {manager:.0%} with what they enclose on entering and leaving.
 """
 
+BACKEND: Final = "anyio/_backends/_asyncio.py"
 WHOLE: Final = (
     ("transport/connection.py", "send"),
     ("transport/connection.py", "_turn_to_write"),
@@ -81,10 +89,13 @@ WHOLE: Final = (
     ("transport/connection.py", "_flush"),
     ("transport/connection.py", "_read"),
     ("transport/connection.py", "_digest"),
-    ("anyio/_backends/_asyncio.py", "acquire"),
-    ("anyio/_backends/_asyncio.py", "cancel_shielded_checkpoint"),
-    ("anyio/_backends/_asyncio.py", "checkpoint_if_cancelled"),
-    ("anyio/_core/_tasks.py", "move_on_after"),
+    (BACKEND, "acquire"),
+    (BACKEND, "cancel_shielded_checkpoint"),
+    (BACKEND, "checkpoint_if_cancelled"),
+    (BACKEND, "__enter__"),
+    (BACKEND, "__exit__"),
+    ("contextlib.py", "__aenter__"),
+    ("contextlib.py", "__aexit__"),
     ("asyncio/selector_events.py", "write"),
     ("asyncio/selector_events.py", "_read_ready__data_received"),
     ("wire/telephony/twilio.py", "receive"),
@@ -103,14 +114,21 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def page(tables: dict[str, list[Findings]], profile: Path, *, profiled: int, load: str, backend: str) -> str:
+def page(
+    tables: dict[str, list[Findings]], profile: Path, *, profiled: int, seconds: float, load: str, backend: str
+) -> str:
     """The whole page."""
     packages = ["trunkline", "anyio", "websockets", "pydantic-core", *(["trio"] if backend == "trio" else [])]
     software = ", ".join(
         [machine.software([]).split(", trunkline")[0], *(f"{name} {version(name)}" for name in packages)]
     )
     text = HEAD.format(
-        processor=machine.processor(), load=load, software=software, backend=backend, cores=os.cpu_count()
+        processor=machine.processor(),
+        load=load,
+        seconds=seconds,
+        software=software,
+        backend=backend,
+        cores=os.cpu_count(),
     )
     for title, findings in tables.items():
         text += TABLE.format(title=title) + "\n".join(_row(found) for found in findings) + "\n"
@@ -150,13 +168,19 @@ def _profile(path: Path, calls: int) -> str:
         parts="\n".join(f"| {name} | {share:.1%} |" for name, share in found.parts.items() if share >= 0.005),
         functions="\n".join(f"| `{_name(*where)}` | {share:.1%} |" for where, share in dearest),
         whole="\n".join(_whole(found)),
+        acquire=_share(found, BACKEND, "acquire"),
+        scopes=_share(found, BACKEND, "__enter__") + _share(found, BACKEND, "__exit__"),
+        manager=_share(found, "contextlib.py", "__aenter__") + _share(found, "contextlib.py", "__aexit__"),
     )
 
 
 def _whole(found: samples.Shares) -> Iterator[str]:
     for file, function in WHOLE:
-        share = sum(share for where, share in found.whole.items() if where[0].endswith(file) and where[1] == function)
-        yield f"| `{_name(file, function)}` | {share:.1%} |"
+        yield f"| `{_name(file, function)}` | {_share(found, file, function):.1%} |"
+
+
+def _share(found: samples.Shares, file: str, function: str) -> float:
+    return sum(share for where, share in found.whole.items() if where[0].endswith(file) and where[1] == function)
 
 
 def _name(file: str, function: str) -> str:
