@@ -6,8 +6,6 @@ holds it calls `receive()` in a loop, because that is also what answers pings an
 
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
 import anyio
@@ -90,8 +88,8 @@ class WebSocketConnection:
         self._send_timeout = send_timeout
         self._close_timeout = close_timeout
         self._clock = clock
-        self._read_lock = anyio.Lock()
-        self._write_lock = anyio.Lock()
+        self._read_lock = anyio.Lock(fast_acquire=True)
+        self._write_lock = anyio.Lock(fast_acquire=True)
         self._inbox: deque[str | bytes] = deque()
         self._fragments: bytearray | None = None
         self._fragments_are_text = False
@@ -125,7 +123,8 @@ class WebSocketConnection:
         """
         payload = message.encode() if isinstance(message, str) else message
         with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._turn_to_write():
+            async with self._write_lock:
+                await anyio.lowlevel.checkpoint_if_cancelled()  # the last moment at which a cancellation harms nothing
                 if self._closing or self._broken or self._protocol.state is not OPEN:
                     raise self._ending()
                 if isinstance(message, str):
@@ -142,20 +141,14 @@ class WebSocketConnection:
         if not self._outbox or self._broken:
             return
         with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._turn_to_write():
+            async with self._write_lock:
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 try:
                     await self._write()
                 except ConnectionLost:
                     return
         if deadline.cancelled_caught:
             await self.abort("the other side does not read")
-
-    @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncIterator[None]:
-        """The lock, and the last moment at which a cancellation harms nothing: taking a lock ends in a shielded checkpoint."""
-        async with self._write_lock:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-            yield
 
     def _collect(self) -> None:
         for data in self._protocol.data_to_send():
