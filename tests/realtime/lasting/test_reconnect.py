@@ -1,11 +1,10 @@
-"""Sessions that break, and those that only seem to live."""
+"""Sessions that break, and what the next one is given."""
 
 import anyio
 import pytest
 
-from tests.realtime.lasting.vendor import CAPABILITIES, MemoryVendor, conversation
+from tests.realtime.lasting.vendor import MemoryVendor, conversation
 from trunkline.audio import OPENAI, TWILIO
-from trunkline.clock import ManualClock
 from trunkline.errors import (
     AuthFailed,
     ConnectionFailed,
@@ -32,8 +31,7 @@ from trunkline.realtime.events import (
     ToolCallRequested,
     UserTranscript,
 )
-from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
-from trunkline.realtime.provider import ProcessConfig
+from trunkline.realtime.lasting import ReconnectPolicy
 from trunkline.transport.backoff import Backoff
 
 pytestmark = pytest.mark.anyio
@@ -296,6 +294,20 @@ async def test_audio_that_no_session_had_room_for_is_counted() -> None:
         assert call.session.dropped_bytes == 8000
 
 
+async def test_a_session_that_takes_audio_too_slowly_misses_the_oldest_and_that_is_counted() -> None:
+    async with conversation(replay_seconds=1) as call:
+        slow = call.vendor.last
+        slow.stuck = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            for piece in range(12):
+                tasks.start_soon(call.session.send_audio, bytes([piece]) * 2000)
+                await call.settle()
+            slow.stuck.set()
+        assert call.vendor.attempts == 1
+        assert slow.heard == b"".join(bytes([piece]) * 2000 for piece in (0, 8, 9, 10, 11))
+        assert call.session.dropped_bytes == 7 * 2000
+
+
 async def test_a_command_on_its_way_is_given_up_with_its_session() -> None:
     async with conversation() as call:
         first = call.vendor.last
@@ -338,169 +350,3 @@ async def test_a_sender_that_is_cancelled_has_sent_all_or_nothing() -> None:
             first.stuck.set()
         await call.session.send_audio(b"three")
         assert first.heard == b"one two three"
-
-
-# ── frozen ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    "due",
-    [
-        (ResponseStarted("r1"),),
-        (
-            SpeechStarted("u1"), SpeechStopped("u1"), UserTranscript("Hi", True, "u1"), ResponseStarted("r1"),
-            ResponseFinished("r1"), SpeechStarted("u2"), SpeechStopped("u2"),
-        ),
-    ],
-    ids=["an answer stops in the middle", "a turn is not followed up"],
-)  # fmt: skip
-async def test_a_vendor_that_says_nothing_when_it_must_is_frozen(due: tuple[object, ...]) -> None:
-    async with conversation() as call:
-        call.vendor.last.say(*due)  # type: ignore[arg-type]
-        await call.pass_(14.9)
-        assert call.vendor.attempts == 1
-        await call.pass_(0.2)
-        error = call.of(ErrorReported)[0]
-        assert isinstance(error, ErrorReported)
-        assert (error.error.code, error.fatal) == ("frozen", False)
-        assert call.seen[-1] == SessionRotated("sess_2", "frozen")
-
-
-async def test_an_answer_that_was_asked_for_and_does_not_begin_is_asked_for_again() -> None:
-    async with conversation(watchdog=Watchdog(patience=5)) as call:
-        await call.session.create_response("Greet.")
-        await call.pass_(5)
-        assert call.seen[-1] == SessionRotated("sess_2", "frozen")
-        assert call.vendor.last.commands == [("create", "Greet.")]
-
-
-async def test_an_utterance_whose_end_is_never_told_is_heard_again() -> None:
-    async with conversation() as call:
-        call.vendor.last.say(SpeechStarted("u1"))
-        await call.settle()
-        await call.session.send_audio(b"\x00\x80" * 4000)  # as loud as it gets
-        for _ in range(15):
-            await call.pass_(1)
-            assert call.vendor.attempts == 1
-            await call.session.send_audio(TWILIO.silence(1000))
-        await call.pass_(0)
-        assert call.seen[-1] == SessionRotated("sess_2", "frozen")
-        assert len(call.vendor.last.heard) == 16 * 8000
-
-
-async def test_a_quiet_call_is_not_frozen() -> None:
-    async with conversation(rotate_after=1e6, watchdog=Watchdog(patience=5)) as call:
-        call.vendor.last.say(SpeechStarted("u1"), SpeechStopped("u1"), UserTranscript("", True, "u1"))
-        for _ in range(60):
-            await call.session.send_audio(TWILIO.silence(1000))
-            await call.pass_(1)
-        call.vendor.last.say(ToolCallRequested("c1", "slow", "{}", "r1"), SpeechStarted("u2"))
-        for _ in range(60):  # a long story
-            await call.session.send_audio(b"\x00\x80" * 4000)
-            await call.pass_(1)
-        assert call.vendor.attempts == 1
-
-
-async def test_a_vendor_that_waits_to_be_asked_is_not_frozen() -> None:
-    async with conversation(rotate_after=1e6) as call:
-        for number in range(3):
-            call.vendor.last.say(SpeechStarted(f"u{number}"), SpeechStopped(f"u{number}"))
-            await call.pass_(60)
-        assert call.vendor.attempts == 1
-
-
-async def test_whoever_does_not_read_makes_nobody_frozen() -> None:
-    clock = ManualClock()
-    vendor = MemoryVendor()
-    async with LastingProvider(vendor, clock=clock).connect(ProcessConfig()) as session:
-        vendor.last.say(ResponseStarted("r1"), *[AudioReceived(b"x", "a1", "r1")] * 1000, ResponseFinished("r1"))
-        await clock.advance(100)
-        assert vendor.attempts == 1
-        assert vendor.last._events.statistics().current_buffer_used > 500, "the vendor is read no further either"
-        seen = []
-        async for event in session:
-            seen.append(event)
-            if isinstance(event, ResponseFinished):
-                break
-        assert len(seen) == 1003
-
-
-# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_conversation_that_cannot_begin_raises_what_the_provider_raised() -> None:
-    with pytest.raises(AuthFailed) as caught:
-        async with conversation(MemoryVendor(failures=[AuthFailed("no")])):
-            raise AssertionError("there is no session")
-    assert caught.value.__cause__ is None
-
-
-async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
-    vendor = MemoryVendor()
-    with pytest.raises(KeyError):
-        async with LastingProvider(vendor).connect(ProcessConfig()):
-            raise KeyError("mine")
-    assert vendor.left == 1
-
-
-@pytest.mark.parametrize("state", ["serving", "rotating", "waiting", "connecting"])
-async def test_it_can_be_closed_in_every_state_and_twice(state: str) -> None:
-    failures = [None, GONE] if state == "waiting" else []
-    async with conversation(MemoryVendor(failures=failures), reconnect=POLICY) as call:  # type: ignore[arg-type]
-        if state in {"rotating", "connecting"}:
-            call.vendor.hold = anyio.Event()
-        if state == "rotating":
-            await call.pass_(3420)
-        if state in {"waiting", "connecting"}:
-            call.vendor.last.breaks()
-            await call.pass_(0.5)
-        await call.session.aclose()
-        await call.session.aclose()
-        await call.settle()
-        assert call.seen[-1] == SessionEnded("closed")
-        assert call.vendor.left == len(call.vendor.sessions)
-    assert call.of(SessionRotated) == []
-
-
-@pytest.mark.parametrize("steps", range(12))
-async def test_cancelled_at_any_moment_nothing_is_left(steps: int) -> None:
-    vendor = MemoryVendor(failures=[None, GONE])
-    clock = ManualClock()
-
-    async def talk() -> None:
-        async with LastingProvider(vendor, clock=clock, reconnect=POLICY).connect(ProcessConfig()) as session:
-            vendor.last.breaks()
-            async with anyio.create_task_group() as more:
-                more.start_soon(clock.advance, 2)
-                async for event in session:
-                    await session.send_audio(b"audio")
-                    if isinstance(event, SessionRotated):
-                        await session.send_text("Hello?")
-                        await anyio.sleep_forever()
-
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(talk)
-            for _ in range(steps):
-                await anyio.lowlevel.checkpoint()
-                await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
-    assert vendor.left == len(vendor.sessions)
-
-
-def test_it_is_a_provider_of_sessions_without_a_limit() -> None:
-    lasting = LastingProvider(MemoryVendor())
-    assert lasting.name == "memory"
-    assert (lasting.capabilities.resume, lasting.capabilities.session_limit) == (True, None)
-    assert CAPABILITIES.session_limit is not None
-
-
-@pytest.mark.parametrize("wrong", ["attempts", "longest_wait", "steady_after", "connect_timeout"])
-def test_numbers_that_make_no_sense(wrong: str) -> None:
-    with pytest.raises(InvalidConfig, match=wrong):
-        ReconnectPolicy(**{wrong: -1})  # type: ignore[arg-type]
-    for option in ("rotate_after", "replay_seconds"):
-        with pytest.raises(InvalidConfig, match=option):
-            LastingProvider(MemoryVendor(), **{option: 0})  # type: ignore[arg-type]
-    with pytest.raises(InvalidConfig, match="patience"):
-        Watchdog(patience=0)

@@ -19,6 +19,7 @@ class _Turn:
     item_id: str
     end: int
     by_hand: bool = False
+    is_guess: bool = False
     answered_by: str | None = None
     is_settled: bool = False
 
@@ -99,6 +100,7 @@ class InputLog:
     def turn_ended(self, item_id: str, position: int) -> None:
         """The vendor heard the user's turn end at this position."""
         self._is_told_turns = True
+        self._turns = deque(turn for turn in self._turns if not turn.is_guess)
         self._turns.append(_Turn(item_id, min(position, self.end)))
 
     def answer_began(self, response_id: str, *, unasked_at: int | None) -> None:
@@ -109,8 +111,8 @@ class InputLog:
             unasked_at: What the vendor had been given, if it was not asked for the answer. From a vendor that tells of answers and never of
                 turns, such an answer shows that a turn had ended.
         """
-        if unasked_at is not None and not self._is_told_turns:
-            self._turns.append(_Turn("", min(unasked_at, self.end)))
+        if unasked_at is not None and unasked_at > self.start and not self._is_told_turns:
+            self._turns.append(_Turn("", min(unasked_at, self.end), is_guess=True))
         for turn in self._turns:
             turn.answered_by = response_id if turn.answered_by is None else turn.answered_by
 
@@ -138,7 +140,7 @@ class InputLog:
         self._turns = deque(turn for turn in unsettled if turn.by_hand)
         for turn in self._turns:
             turn.answered_by = None
-        return len(unsettled) > len(self._turns)
+        return any(turn.end > self.start for turn in unsettled if not turn.by_hand)
 
     def _forget_settled(self) -> None:
         settled = None
