@@ -172,7 +172,7 @@ def test_what_is_not_audio_is_refused() -> None:
     with pytest.raises(InvalidAudioData, match="must be bytes, got"):
         convert(samples, TWILIO, OPENAI)  # 16-bit samples are not µ-law
     with pytest.raises(TypeError):
-        convert("text", OPENAI, TWILIO)  # type: ignore[arg-type]
+        convert("text", OPENAI, TWILIO)  # type: ignore[call-overload]
 
 
 @settings(max_examples=60, deadline=None)
@@ -287,3 +287,15 @@ def test_a_stream_shared_by_threads_raises() -> None:
 def test_audio_comes_without_numpy() -> None:
     code = "import sys, trunkline.audio, trunkline.audio.wav; sys.exit('numpy' in sys.modules or 'pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_whole_piece_goes_into_the_callers_memory() -> None:
+    mulaw = bytes(range(160))
+    memory = np.zeros(500, np.int16)
+    written = convert(mulaw, TWILIO, OPENAI, out=memory)
+    assert written == 960
+    assert memory.tobytes()[:960] == convert(mulaw, TWILIO, OPENAI)
+    assert not memory[480:].any()
+    for wrong in (bytearray(959), bytes(960), np.zeros(960, np.int16)[::2]):
+        with pytest.raises(InvalidAudioData, match="out"):
+            convert(mulaw, TWILIO, OPENAI, out=wrong)

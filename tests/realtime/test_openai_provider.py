@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -24,6 +25,7 @@ from trunkline.realtime.config import RealtimeConfig, VADMode
 from trunkline.realtime.events import AgentTranscript, SessionEnded, SessionReady
 from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad
 from trunkline.realtime.provider import ProcessConfig
+from trunkline.testing import OpenAIRealtimeSimulator, ScriptedBrain
 from trunkline.tools.definition import ToolDefinition
 from trunkline.transport import Response
 from trunkline.wire.realtime.openai_session import PCM, PCMA, PCMU
@@ -401,3 +403,16 @@ def test_a_factory_is_for_one_vendor() -> None:
 def test_turn_detection_types_are_part_of_the_providers_names() -> None:
     assert ServerVad().silence_duration_ms == 500
     assert SemanticVad().eagerness == "auto"
+
+
+async def test_what_is_said_can_be_recorded_without_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "call.jsonl"
+    key = "sk-very-secret-0123456789"
+    async with OpenAIRealtimeSimulator(brain=ScriptedBrain()) as vendor:
+        provider = OpenAIRealtimeProvider(api_key=key, base_url=vendor.url, record=path)
+        async with provider.connect(ProcessConfig(instructions=f"Never say {key}.")):
+            pass
+    told = await anyio.Path(path).read_text()
+    assert "session.created" in told
+    assert "session.update" in told
+    assert key not in told

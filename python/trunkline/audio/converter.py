@@ -3,11 +3,13 @@
 Audio may be bytes, bytearray, memoryview, or an array of 8-bit (or, for linear16, native 16-bit) integers; what comes out is bytes.
 """
 
-from typing import Protocol
+from typing import Protocol, overload
 
-from trunkline._native._rust import StreamConverter, convert
+from trunkline._native import _rust
+from trunkline._native._rust import StreamConverter
 from trunkline.audio.data import AudioData
 from trunkline.audio.formats import GEMINI_INPUT, GEMINI_OUTPUT, OPENAI, TWILIO, AudioFormat
+from trunkline.errors import InvalidAudioData
 
 __all__ = [
     "AudioConverter",
@@ -19,6 +21,40 @@ __all__ = [
     "twilio_to_gemini",
     "twilio_to_openai",
 ]
+
+
+@overload
+def convert(audio: AudioData, from_: AudioFormat, to: AudioFormat, *, out: None = None) -> bytes: ...
+@overload
+def convert(audio: AudioData, from_: AudioFormat, to: AudioFormat, *, out: AudioData) -> int: ...
+def convert(audio: AudioData, from_: AudioFormat, to: AudioFormat, *, out: "AudioData | None" = None) -> bytes | int:
+    """Convert a whole piece of audio: `ceil(samples * new rate / old rate)` samples.
+
+    Args:
+        audio: Bytes, or an array of the format's items.
+        from_: What `audio` is.
+        to: What it is to become.
+        out: Memory to write to, from its beginning.
+
+    Returns:
+        The audio, or with `out` how many bytes were written to it.
+
+    Raises:
+        InvalidAudioData: `audio` ends inside a sample, its items are not those of the format, or `out` is too small or cannot be written.
+    """
+    converted = _rust.convert(audio, from_, to)
+    if out is None:
+        return converted
+    try:
+        memory = memoryview(out).cast("B")  # type: ignore[arg-type] # an array is a buffer to a type checker from Python 3.12 on
+    except TypeError as error:
+        raise InvalidAudioData(f"`out` must be memory in one piece: {error}") from error
+    if memory.readonly:
+        raise InvalidAudioData("`out` cannot be written to")
+    if len(memory) < len(converted):
+        raise InvalidAudioData(f"`out` holds {len(memory)} bytes, {len(converted)} are needed")
+    memory[: len(converted)] = converted
+    return len(converted)
 
 
 class AudioConverter(Protocol):

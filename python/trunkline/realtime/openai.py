@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 from urllib.parse import quote, urlsplit
 
@@ -20,7 +21,7 @@ from trunkline.realtime.openai_failures import Failures
 from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
 from trunkline.realtime.stream import StreamContract
-from trunkline.transport import MessageStream, connect_websocket
+from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.wire.realtime import openai_beta
 from trunkline.wire.realtime.openai import parse
 from trunkline.wire.realtime.openai_commands import update_session
@@ -73,6 +74,7 @@ class OpenAIRealtimeProvider(StreamContract):
         safety_identifier: A stable, anonymous name of the end user.
         transcribe_output: Whether the model's words are told.
         tls: What to trust; the system's certificates if None.
+        record: A file for every message both ways, as JSON lines without secrets; a further session writes a file beside it.
         proxy: The address of an HTTP proxy, with its user and password if it needs them; None for none, "environment" for what
             `HTTPS_PROXY` and `NO_PROXY` say.
         connect_timeout: Seconds for connection, handshake and session setup together.
@@ -99,6 +101,7 @@ class OpenAIRealtimeProvider(StreamContract):
         transcribe_output: bool = True,
         tls: ssl.SSLContext | None = None,
         proxy: str | None = "environment",
+        record: str | Path | None = None,
         connect_timeout: float = 10.0,
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
@@ -122,6 +125,7 @@ class OpenAIRealtimeProvider(StreamContract):
         self._transcribe_output = transcribe_output
         self._tls = tls
         self._proxy = proxy
+        self._record = record
         self._connect_timeout = connect_timeout
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
@@ -212,7 +216,7 @@ class OpenAIRealtimeProvider(StreamContract):
         headers += [(name, value) for name, value in self._identity.items() if value]
         if self._dialect == "beta":
             headers.append(openai_beta.HEADER)
-        return connect_websocket(
+        connecting = connect_websocket(
             self._url,
             headers=headers,
             tls=self._tls,
@@ -223,6 +227,7 @@ class OpenAIRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
+        return recorded(connecting, self._record, secrets=[self._api_key], clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
