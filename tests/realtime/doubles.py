@@ -159,6 +159,34 @@ class FedProvider(StreamContract):
     close = aclose
 
 
+class Source:
+    """Audio that a test gives, until it ends it."""
+
+    def __init__(self, *audio: bytes) -> None:
+        self._pieces, self._given = anyio.create_memory_object_stream[bytes](100), 0
+        self.give(*audio)
+
+    def give(self, *audio: bytes) -> None:
+        for piece in audio:
+            self._pieces[0].send_nowait(piece)
+
+    def end(self) -> None:
+        self._pieces[0].close()
+
+    def close(self) -> None:
+        for side in self._pieces:
+            side.close()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces[1].receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+
 async def until_quiet() -> None:
     """Let every task run as far as it can."""
     await anyio.wait_all_tasks_blocked()

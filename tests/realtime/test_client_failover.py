@@ -182,9 +182,10 @@ async def test_a_session_that_freezes_is_given_up() -> None:
     one, two = FedProvider("one"), FedProvider("two")
     async with conversation(one, two) as talk:
         one.session.feed(ResponseStarted("r"))
-        for _ in range(10):
+        for _ in range(7):
             await talk.goes_on()
         assert (one.open, two.open) == (0, 1)
+        assert two.session.commands == [("create", None)]
         assert [event.error.code for event in talk.of(ErrorReported)] == ["frozen"]
 
 

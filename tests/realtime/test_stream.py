@@ -8,11 +8,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.realtime.doubles import CAPABILITIES, FedProvider, until_quiet
+from tests.realtime.doubles import CAPABILITIES, FedProvider, Source, until_quiet
 from trunkline.audio import OPENAI, TWILIO, StreamConverter
 from trunkline.clock import ManualClock
 from trunkline.errors import AuthFailed, ConnectionFailed, SessionClosed
-from trunkline.realtime import AudioChunk, AudioStream, ProcessConfig, ToolDefinition, Transcript
+from trunkline.realtime import AudioChunk, AudioStream, ProcessConfig, Transcript
 from trunkline.realtime.events import (
     AgentTranscript,
     AudioReceived,
@@ -23,38 +23,9 @@ from trunkline.realtime.events import (
     SessionEnded,
     SpeechStarted,
     SpeechStopped,
-    ToolCallCancelled,
     ToolCallRequested,
     UserTranscript,
 )
-
-
-class Source:
-    """Audio that a test gives, until it ends it."""
-
-    def __init__(self, *audio: bytes) -> None:
-        self._pieces, self._given = anyio.create_memory_object_stream[bytes](100), 0
-        self.give(*audio)
-
-    def give(self, *audio: bytes) -> None:
-        for piece in audio:
-            self._pieces[0].send_nowait(piece)
-
-    def end(self) -> None:
-        self._pieces[0].close()
-
-    def close(self) -> None:
-        for side in self._pieces:
-            side.close()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._pieces[1].receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
 
 
 @pytest.fixture
@@ -318,72 +289,6 @@ async def test_leaving_early_ends_everything() -> None:
     assert closed
     assert provider.open == 0
     assert await _chunks(stream) == []
-
-
-async def test_a_tool_is_run_and_answered_once(source: Source) -> None:
-    calls = []
-
-    async def weather(call_id: str, name: str, arguments: str) -> dict[str, int]:
-        calls.append((call_id, name, arguments))
-        return {"celsius": 21}
-
-    clock, provider = ManualClock(), FedProvider()
-    config = ProcessConfig(functions=[ToolDefinition("weather")], on_function_call=weather)
-    async with provider.process_audio_stream(source, config, clock=clock) as stream:
-        await until_quiet()
-        request = ToolCallRequested("c1", "weather", '{"city": "Rome"}', "r")
-        provider.session.feed(request, request)
-        await until_quiet()
-        provider.session.feed(request)
-        source.end()
-        await clock.advance(4.9)
-        assert not provider.session.over  # the answer to the result may still come
-        await clock.advance(0.2)
-        assert await _chunks(stream) == []
-        assert provider.session.results == {"c1": '{"celsius":21}'}
-        assert calls == [("c1", "weather", '{"city": "Rome"}')]
-        assert stream.stats.tool_calls == 1
-
-
-async def test_a_tool_that_fails_or_is_taken_back(source: Source) -> None:
-    started, ended = anyio.Event(), anyio.Event()
-
-    async def run(call_id: str, name: str, arguments: str) -> str:
-        if name == "slow":
-            started.set()
-            try:
-                await anyio.sleep_forever()
-            finally:
-                ended.set()
-        raise ValueError("no such city")
-
-    provider = FedProvider()
-    async with provider.process_audio_stream(source, ProcessConfig(on_function_call=run)):
-        provider.session.feed(ToolCallRequested("c1", "slow", "{}"), ToolCallRequested("c2", "fails", "{}"))
-        await started.wait()
-        provider.session.feed(ToolCallCancelled("c1"))
-        await until_quiet()
-        assert ended.is_set()
-        assert provider.session.results == {"c2": '{"error": "Tool fails: failed"}'}
-
-
-async def test_a_running_tool_ends_with_the_stream(source: Source) -> None:
-    ended = anyio.Event()
-
-    async def run(call_id: str, name: str, arguments: str) -> str:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.set()
-        return ""
-
-    provider = FedProvider()
-    async with provider.process_audio_stream(source, ProcessConfig(on_function_call=run)) as stream:
-        provider.session.feed(ToolCallRequested("c1", "slow", "{}"))
-        await until_quiet()
-        provider.session.feed(SessionEnded("closed_by_vendor"))
-        assert await _chunks(stream) == []
-        assert ended.is_set()
 
 
 async def test_the_session_underneath(source: Source) -> None:

@@ -26,7 +26,7 @@ class Outlet(Generic[Item]):
         self._weight = 0.0
         self._ended = False
         self._error: Exception | None = None
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
 
     @property
     def full(self) -> bool:
@@ -36,7 +36,7 @@ class Outlet(Generic[Item]):
     async def put(self, item: Item) -> None:
         """Add an item, once there is room for it; after the end it is forgotten."""
         while self.full:
-            await self._changed.wait()
+            await self._change()
         self.put_nowait(item)
 
     def put_nowait(self, item: Item) -> None:
@@ -69,12 +69,18 @@ class Outlet(Generic[Item]):
             if self._ended:
                 error, self._error = self._error, None
                 raise error or StopAsyncIteration
-            await self._changed.wait()
+            await self._change()
         item = self._items.popleft()
         self._weight -= self._weigh(item)
         self._tell()
         return item
 
+    async def _change(self) -> None:
+        """Wait until something comes, goes or ends; an event is made only where somebody waits for it."""
+        self._changed = self._changed or anyio.Event()
+        await self._changed.wait()
+
     def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
