@@ -1,6 +1,13 @@
-"""What every test needs: both backends, and nothing left behind."""
+"""What every test needs: both backends, and examples that are the same in every run of the gate."""
+
+import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gate", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("gate")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -510,6 +510,19 @@ async def test_words_that_nobody_heard_are_not_in_the_transcript() -> None:
     assert call.bridge.transcript() == ()
 
 
+async def test_audio_after_the_end_of_an_item_is_not_played() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.session.feed(*says("a1", "Yes.", 400))
+        await call.pass_ms(100)
+        call.session.feed(SpeechStarted("u1", 0), AudioReceived(bytes(800), item_id="a1", response_id="r1"))
+        await call.pass_ms(300)
+        assert len(call.carrier.sent()) == 3200
+        await call.bridge.interrupt()
+    assert call.types().count("interruption") == 1
+    assert [command[0] for command in call.session.commands] == ["truncate", "cancel"]
+
+
 async def test_an_answer_without_item_ids_is_one_item() -> None:
     call = Call()
     async with in_progress(call):

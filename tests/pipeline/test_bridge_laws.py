@@ -57,6 +57,7 @@ class Play:
         self.audio_ms: Counter[str] = Counter()
         self.calls = 0
         self.speech = 0
+        self.finished = False
 
     @property
     def item(self) -> str:
@@ -67,7 +68,8 @@ class Play:
         return f"r{self.items}"
 
     def audio(self, frames: int) -> AudioReceived:
-        self.audio_ms[self.item] += 20 * frames
+        if not self.finished:
+            self.audio_ms[self.item] += 20 * frames
         return AudioReceived(bytes([self.items % 100 + 1]) * 160 * frames, self.item, self.response)
 
     async def act(self, action: str, amount: int) -> None:
@@ -76,6 +78,7 @@ class Play:
             case "answer":
                 feed(ResponseFinished(self.response)) if self.items else None
                 self.items += 1
+                self.finished = False
                 words = " ".join(["word"] * (amount // 4 + 1))
                 text = AgentTranscript(words, is_final=True, item_id=self.item, response_id=self.response)
                 feed(ResponseStarted(self.response), text, self.audio(amount))
@@ -83,6 +86,7 @@ class Play:
                 feed(self.audio(amount))
             case "finish" if self.items:
                 feed(ResponseFinished(self.response))
+                self.finished = True
             case "wait":
                 await self.call.pass_ms(amount)
             case "stall":

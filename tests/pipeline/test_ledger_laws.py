@@ -89,6 +89,8 @@ class Simulation:
         return f"item {self.items}"
 
     def speak(self, frames: int, *, lost: bool) -> None:
+        if self.carrier.line and self.carrier.line[-1][2] == self.now + self.carrier.way_there:
+            self.wait(1)  # whether what arrives at the very end of the audio comes too late is nobody's to say
         size = frames * FRAME_MS * 8
         self.ledger.generate(self.item, size)
         self.ledger.send(self.item, size, self.seconds)

@@ -71,6 +71,8 @@ class Dialogue:
         self._item_of_response: dict[str, str] = {}
         self._generated: dict[str, int] = {}
         self._worded: dict[str, set[str]] = {}
+        self._ended: set[str] = set()
+        """Items of which nothing more is played: they are complete, or were cut."""
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,6 +176,8 @@ class Dialogue:
         if self._session is None or event.response_id in self._silenced:
             return
         item_id = _item_of(event)
+        if item_id in self._ended:
+            return
         self._metrics.book.audio_received()
         self.transcript.begin("agent", item_id, self._clock.wall())
         generated = self._generated.get(item_id, 0) + len(event.audio)
@@ -202,6 +206,7 @@ class Dialogue:
             if response_id not in self._silenced:
                 self.playout.write(item_id, tail)
         self.playout.finish(item_id)
+        self._ended.add(item_id)
 
     def _agent_started(self, item_id: str) -> None:
         self._metrics.agent_turns += 1
@@ -264,6 +269,7 @@ class Dialogue:
             self._to_carrier.reset()
         told = False
         for cut in cuts:
+            self._ended.add(cut.item_id)
             if cut.complete:
                 self._agent_heard(cut.item_id)
                 continue
