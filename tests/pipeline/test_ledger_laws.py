@@ -96,7 +96,8 @@ class Simulation:
         self.ledger.send(self.item, size, self.seconds)
         self.carrier.media(self.item, frames * FRAME_MS, self.now)
         if self.returns_marks:
-            self.carrier.mark(self.ledger.mark(self.seconds), self.now, lost=lost)
+            # Where the carrier begins late and the mark that tells so is lost, nobody can know.
+            self.carrier.mark(self.ledger.mark(self.seconds), self.now, lost=lost and not self.carrier.start_up)
 
     def wait(self, duration: int) -> None:
         end = self.now + duration
