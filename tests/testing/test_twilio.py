@@ -142,6 +142,7 @@ async def test_frames_follow_the_clock_without_drift(gateway: Gateway) -> None:
 async def test_audio_is_heard_in_time_and_marks_come_back_when_it_was(gateway: Gateway) -> None:
     async def run(line: Line) -> None:
         await line.receive_until("start")
+        await line.receive_until("media")  # the caller's first tick is over
         await line.play(WORD + WORD[:40])
         await line.mark("a")
         await gateway.record(line)
