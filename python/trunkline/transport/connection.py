@@ -6,6 +6,7 @@ holds it calls `receive()` in a loop, because that is also what answers pings an
 
 import ssl
 from collections import deque
+from contextlib import suppress
 from typing import Protocol
 
 import anyio
@@ -17,9 +18,16 @@ from websockets.protocol import OPEN
 from websockets.protocol import Protocol as WebSocketProtocol
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from trunkline.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    LocalProtocolError,
+    MessageTooLarge,
+    RemoteProtocolError,
+    TransportError,
+)
+from trunkline.transport.tcp import CHUNK
 
-CHUNK = 65_536
 MAX_REASON = 123  # bytes of text that fit into a close frame, RFC 6455 section 5.5
 STREAM_FAILED = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, ssl.SSLError)
 
@@ -58,12 +66,11 @@ class WebSocketConnection:
     `ping_interval` seconds of silence send a ping and `ping_timeout` more of them end the connection.
 
     Args:
-        stream: The byte stream, past the HTTP handshake.
+        stream: The byte stream, past the HTTP handshake; how long a send may take is its affair (`TcpStream`).
         protocol: The state machine, open; it may hold bytes that came right after the handshake.
         max_size: Bytes that the state machine lets a message have; told in `MessageTooLarge`.
         ping_interval: Seconds of silence before a ping; None for no pings.
         ping_timeout: Seconds to wait for anything after a ping; None to wait for ever.
-        send_timeout: Seconds that a message may take to be handed to the network.
         close_timeout: Seconds that `aclose()` waits for the other side.
         clock: Where time comes from.
     """
@@ -76,7 +83,6 @@ class WebSocketConnection:
         max_size: int,
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
-        send_timeout: float = 10.0,
         close_timeout: float = 2.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -85,7 +91,6 @@ class WebSocketConnection:
         self._max_size = max_size
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
-        self._send_timeout = send_timeout
         self._close_timeout = close_timeout
         self._clock = clock
         self._read_lock = anyio.Lock(fast_acquire=True)
@@ -121,34 +126,25 @@ class WebSocketConnection:
             ConnectionLost: The connection is over.
             DeadlineExceeded: The other side does not read.
         """
-        payload = message.encode() if isinstance(message, str) else message
-        with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._write_lock:
-                await anyio.lowlevel.checkpoint_if_cancelled()  # the last moment at which a cancellation harms nothing
-                if self._closing or self._broken or self._protocol.state is not OPEN:
-                    raise self._ending()
-                if isinstance(message, str):
-                    self._protocol.send_text(payload)
-                else:
-                    self._protocol.send_binary(payload)
-                await self._write()
-        if deadline.cancelled_caught:
-            raise DeadlineExceeded("sending a message", self._send_timeout)
+        async with self._write_lock:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # the last moment at which a cancellation harms nothing
+            if self._closing or self._broken or self._protocol.state is not OPEN:
+                raise self._ending()
+            if isinstance(message, str):
+                self._protocol.send_text(message.encode())
+            else:
+                self._protocol.send_binary(message)
+            await self._write()
 
     async def _flush(self) -> None:
         """Send what the state machine wants said: pongs, pings, close frames. The end of the stream is for the reader to find."""
         self._collect()
         if not self._outbox or self._broken:
             return
-        with self._clock.move_on_after(self._send_timeout) as deadline:
-            async with self._write_lock:
-                await anyio.lowlevel.checkpoint_if_cancelled()
-                try:
-                    await self._write()
-                except ConnectionLost:
-                    return
-        if deadline.cancelled_caught:
-            await self.abort("the other side does not read")
+        async with self._write_lock:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            with suppress(TransportError):
+                await self._write()
 
     def _collect(self) -> None:
         for data in self._protocol.data_to_send():
@@ -167,6 +163,9 @@ class WebSocketConnection:
         except STREAM_FAILED as error:
             self._broken = True
             raise self._ending("the other side is gone") from error
+        except DeadlineExceeded:
+            await self.abort("the other side does not read")
+            raise
         except BaseException:
             await self.abort("a send was broken off half-way")
             raise
@@ -334,7 +333,7 @@ class WebSocketConnection:
                 await self._write()
                 if self._half_close:
                     await self._stream.send_eof()
-        except (ConnectionLost, NotImplementedError, *STREAM_FAILED):
+        except (TransportError, NotImplementedError, *STREAM_FAILED):
             pass  # gone, or TLS, which cannot be half closed: what is left to read still tells how it ended
         async with self._read_lock:
             while not self._broken and self._protocol.close_rcvd is None and not self._protocol.reader.eof:

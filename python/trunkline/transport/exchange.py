@@ -15,12 +15,13 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from trunkline.clock import Clock
-from trunkline.errors import TransportError, TrunklineError
-from trunkline.transport.connection import CHUNK, STREAM_FAILED, WebSocketConnection
+from trunkline.errors import DeadlineExceeded, TransportError, TrunklineError
+from trunkline.transport.connection import STREAM_FAILED, WebSocketConnection
 from trunkline.transport.headers import Headers
 from trunkline.transport.limits import ServerLimits
 from trunkline.transport.routing import Handler, Request, Response, Router, Upgrade, refusal
 from trunkline.transport.silence import SILENT
+from trunkline.transport.tcp import CHUNK
 
 log = logging.getLogger("trunkline.transport")
 
@@ -238,9 +239,11 @@ class Exchange:
         return data + (self._http.send(h11.EndOfMessage()) or b"")
 
     async def _write(self, data: bytes) -> bool:
-        with self._clock.move_on_after(self._limits.write_timeout) as deadline:
+        try:
             await self._stream.send(data)
-        return not deadline.cancelled_caught
+        except DeadlineExceeded:
+            return False
+        return True
 
     async def _linger(self) -> None:
         """Let the other side read the last response: closing on unread data would reset the connection and take it away."""
@@ -289,7 +292,6 @@ class Exchange:
             max_size=upgrade.max_size,
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
-            send_timeout=self._limits.write_timeout,
             close_timeout=self._limits.close_timeout,
             clock=self._clock,
         )

@@ -11,7 +11,8 @@ import h11
 from anyio.abc import ByteStream
 
 from trunkline.errors import ConnectionLost, InvalidConfig
-from trunkline.transport.connection import CHUNK, STREAM_FAILED
+from trunkline.transport.connection import STREAM_FAILED
+from trunkline.transport.tcp import CHUNK
 
 ENVIRONMENT = "environment"
 """In place of a proxy's address: go by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not."""

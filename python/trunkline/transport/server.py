@@ -2,11 +2,12 @@
 
 import ssl
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream, TaskGroup, TaskStatus
+from anyio.abc import ByteStream, SocketAttribute, TaskGroup, TaskStatus
 from anyio.streams.tls import TLSStream
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -15,6 +16,7 @@ from trunkline.transport.connection import STREAM_FAILED
 from trunkline.transport.exchange import Exchange, log
 from trunkline.transport.limits import ServerLimits
 from trunkline.transport.routing import Route, Router, refusal
+from trunkline.transport.tcp import TcpListener, TcpStream, listen_tcp
 
 STOP_TIMEOUT = 5.0  # for tasks that were cancelled to end
 ACCEPT_PAUSE = 0.1  # after an accept failed, for instance for want of file descriptors
@@ -90,13 +92,20 @@ class Server:
             raise InvalidConfig("start", "a server starts once")
         self._serving, self._accepting = anyio.CancelScope(), anyio.CancelScope()
         try:
-            listener = await anyio.create_tcp_listener(local_host=self._host or None, local_port=self._port)
+            listeners = await listen_tcp(
+                self._host, self._port, send_timeout=self._limits.write_timeout, clock=self._clock
+            )
         except OSError as error:
             raise InvalidConfig(
                 "port", f"cannot listen on {self._host}:{self._port}: {error.strerror or error}"
             ) from error
-        self._port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
-        await task_group.start(self._serve, listener.listeners, self._serving, self._accepting)
+        self._port = listeners[0].port
+        try:
+            await task_group.start(self._serve, listeners, self._serving, self._accepting)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
 
     @property
     def port(self) -> int:
@@ -123,7 +132,7 @@ class Server:
 
     async def _serve(
         self,
-        listeners: Sequence[SocketListener],
+        listeners: Sequence[TcpListener],
         serving: anyio.CancelScope,
         accepting: anyio.CancelScope,
         *,
@@ -140,8 +149,8 @@ class Server:
         finally:
             self._stopped.set()
 
-    async def _accept(self, listener: SocketListener, connections: TaskGroup) -> None:
-        async with listener:  # a cancelled accept would leave the socket open
+    async def _accept(self, listener: TcpListener, connections: TaskGroup) -> None:
+        with closing(listener):
             while True:
                 try:
                     stream = await listener.accept()
@@ -151,7 +160,7 @@ class Server:
                 else:
                     connections.start_soon(self._connection, stream)
 
-    async def _connection(self, socket: SocketStream) -> None:
+    async def _connection(self, socket: TcpStream) -> None:
         """The barrier: nothing that goes wrong here reaches another connection."""
         self._connections += 1
         try:
@@ -168,7 +177,7 @@ class Server:
             with anyio.CancelScope(shield=True):
                 await anyio.aclose_forcefully(socket)
 
-    async def _secured(self, socket: SocketStream) -> ByteStream:
+    async def _secured(self, socket: TcpStream) -> ByteStream:
         if self._tls is None:
             return socket
         stream: ByteStream | None = None

@@ -1,11 +1,11 @@
 """The WebSocket client: dial, shake hands (RFC 6455 section 4.1), hand over an open connection."""
 
-import functools
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from functools import cache, partial
 from typing import cast
 
 import anyio
@@ -19,14 +19,16 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected, InvalidConfig, RemoteProtocolError
-from trunkline.transport.connection import CHUNK, STREAM_FAILED, MessageStream, WebSocketConnection
+from trunkline.transport.connection import STREAM_FAILED, MessageStream, WebSocketConnection
 from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.silence import SILENT
+from trunkline.transport.tcp import CHUNK, TcpStream, connect_tcp
 
 __all__ = ["MessageStream", "WebSocketConnection", "connect_websocket"]
 
 MAX_HEAD = 65_536
 MAX_REFUSAL = 4096
+Connect = Callable[[str, int], Awaitable[TcpStream]]
 SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -59,8 +61,8 @@ async def connect_websocket(
         max_size: Bytes that a received message may have.
         ping_interval: See `WebSocketConnection`, as for the other times.
         ping_timeout: See there.
-        send_timeout: See there.
-        close_timeout: See there.
+        send_timeout: Seconds that a message may take to be handed to the network.
+        close_timeout: See `WebSocketConnection`.
         clock: Where time comes from.
 
     Raises:
@@ -82,7 +84,7 @@ async def connect_websocket(
     stream: ByteStream | None = None
     try:
         with clock.move_on_after(connect_timeout) as deadline:
-            stream = await _dial(uri, tls, through)
+            stream = await _dial(uri, tls, through, partial(connect_tcp, send_timeout=send_timeout, clock=clock))
             await handshake.run(stream)
         if deadline.cancelled_caught:
             raise handshake.late(f"connecting to {_address(uri)}", connect_timeout)  # noqa: TRY301 - the stream is closed below
@@ -97,7 +99,6 @@ async def connect_websocket(
         max_size=max_size,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
-        send_timeout=send_timeout,
         close_timeout=close_timeout,
         clock=clock,
     )
@@ -121,18 +122,18 @@ def _address(uri: WebSocketURI) -> str:
     return f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}"
 
 
-@functools.cache
+@cache
 def system_trust() -> ssl.SSLContext:
     """The system's certificates, read once."""
     return ssl.create_default_context()
 
 
-async def _dial(uri: WebSocketURI, tls: ssl.SSLContext | None, proxy: Proxy | None) -> ByteStream:
+async def _dial(uri: WebSocketURI, tls: ssl.SSLContext | None, proxy: Proxy | None, connect: Connect) -> ByteStream:
     trust = tls or system_trust() if uri.secure else None
     if proxy is None:
-        stream: ByteStream = await _connect(uri.host, uri.port, _address(uri))
+        stream: ByteStream = await _connect(connect, uri.host, uri.port, _address(uri))
     else:
-        stream = await _connect(proxy.host, proxy.port, f"the proxy {proxy}")
+        stream = await _connect(connect, proxy.host, proxy.port, f"the proxy {proxy}")
         try:
             if proxy.secure:
                 stream = await _secured(stream, proxy.host, system_trust(), f"the proxy {proxy}")
@@ -143,9 +144,9 @@ async def _dial(uri: WebSocketURI, tls: ssl.SSLContext | None, proxy: Proxy | No
     return stream if trust is None else await _secured(stream, uri.host, trust, _address(uri))
 
 
-async def _connect(host: str, port: int, told: str) -> ByteStream:
+async def _connect(connect: Connect, host: str, port: int, told: str) -> ByteStream:
     try:
-        return await anyio.connect_tcp(host, port)
+        return await connect(host, port)
     except (OSError, UnicodeError) as error:
         raise ConnectionLost(1006, f"{told} cannot be reached: {_cause(error)}") from error
 

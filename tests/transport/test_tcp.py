@@ -1,0 +1,178 @@
+"""Byte streams over TCP: what was sent arrives, waits end, and every handle of a socket is given back."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.abc import SocketAttribute
+
+from trunkline.clock import ScaledClock
+from trunkline.errors import DeadlineExceeded
+from trunkline.transport.tcp import TcpStream, connect_tcp, listen_tcp
+
+pytestmark = pytest.mark.anyio
+LARGE = bytes(range(256)) * 20_000  # more than the network takes at once
+
+
+@asynccontextmanager
+async def joined(send_timeout: float | None = None) -> AsyncIterator[tuple[TcpStream, TcpStream]]:
+    """Both ends of a connection."""
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    try:
+        near = await connect_tcp("127.0.0.1", listener.port, send_timeout=send_timeout, clock=ScaledClock(10))
+        async with near, await listener.accept() as far:
+            yield near, far
+    finally:
+        listener.close()
+
+
+async def received(stream: TcpStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await stream.receive(1000 if size < 10_000 else 100_000)
+    return data
+
+
+async def test_both_ends_hear_each_other_and_the_end() -> None:
+    async with joined() as (near, far):
+        await near.send(b"hello")
+        assert await far.receive() == b"hello"
+        await far.send(b"you too")
+        assert await near.receive(3) == b"you"
+        assert await near.receive() == b" too"
+        await near.send_eof()
+        with pytest.raises(anyio.EndOfStream):
+            await far.receive()
+        await far.send(b"late")
+        assert await near.receive() == b"late"
+
+
+async def test_more_than_the_network_takes_at_once_arrives_whole() -> None:
+    async with joined() as (near, far), anyio.create_task_group() as tasks:
+        tasks.start_soon(near.send, LARGE)
+        assert await received(far, len(LARGE)) == LARGE
+
+
+async def test_a_send_that_is_taken_at_once_gives_way_to_nobody() -> None:
+    turns: list[None] = []
+    async with joined() as (near, _), anyio.create_task_group() as tasks:
+        tasks.start_soon(other_task, turns)
+        await near.send(b"hello")
+        assert not turns
+    assert turns
+
+
+async def other_task(turns: list[None]) -> None:
+    turns.append(None)
+
+
+async def test_receiving_gives_way_although_there_is_something() -> None:
+    """Else a peer that never stops would keep all others from being served."""
+    turns: list[None] = []
+    async with joined() as (near, far), anyio.create_task_group() as tasks:
+        await far.send(bytes(50))
+        tasks.start_soon(other_task, turns)
+        for _ in range(50):
+            await near.receive(1)
+        assert turns
+
+
+async def test_a_peer_that_does_not_read_meets_the_deadline() -> None:
+    async with joined(send_timeout=1.0) as (near, _):
+        with pytest.raises(DeadlineExceeded, match="sending did not finish within 1 s"):
+            await near.send(LARGE)
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda stream: stream.receive(), lambda stream: stream.send(LARGE)], ids=["in", "out"]
+)
+async def test_closing_ends_a_wait_in_another_task(wait: Callable[[TcpStream], Awaitable[object]]) -> None:
+    ended = []
+
+    async def hold(stream: TcpStream) -> None:
+        with pytest.raises(anyio.ClosedResourceError):
+            await wait(stream)
+        ended.append(True)
+
+    async with joined() as (near, _), anyio.create_task_group() as tasks:
+        tasks.start_soon(hold, near)
+        await anyio.wait_all_tasks_blocked()
+        await near.aclose()
+        await near.aclose()
+    assert ended
+
+
+async def test_a_closed_stream_is_of_no_use() -> None:
+    async with joined() as (near, _):
+        await near.aclose()
+        for use in (near.receive, lambda: near.send(b"x"), near.send_eof):
+            with pytest.raises(anyio.ClosedResourceError):
+                await use()
+
+
+async def test_a_connection_that_was_reset_is_broken() -> None:
+    async with joined() as (near, far):
+        far._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        await far.aclose()
+        with pytest.raises(anyio.BrokenResourceError):
+            await near.receive()
+        with pytest.raises(anyio.BrokenResourceError):
+            await near.send(b"x")
+
+
+async def test_a_cancelled_wait_loses_nothing() -> None:
+    async with joined() as (near, far):
+        with anyio.move_on_after(0):
+            await near.receive()
+        await far.send(b"x")
+        assert await near.receive() == b"x"
+
+
+async def test_the_other_sides_address_is_known() -> None:
+    async with joined() as (near, far):
+        assert far.extra(SocketAttribute.remote_address) == near._socket.getsockname()
+
+
+async def test_all_of_a_hosts_addresses_have_one_port(open_files: Callable[[], int]) -> None:
+    before = open_files()
+    listeners = await listen_tcp("", 0)
+    assert len({listener.port for listener in listeners}) == 1
+    stream = await connect_tcp("localhost", listeners[0].port)
+    await stream.aclose()
+    for listener in listeners:
+        listener.close()
+        listener.close()
+    await anyio.lowlevel.checkpoint()
+    assert open_files() == before
+
+
+async def test_a_cancelled_dial_leaves_nothing_open(open_files: Callable[[], int]) -> None:
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    before = open_files()
+    for steps in range(12):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(cancel_after, scope, steps)
+                stream = await connect_tcp("127.0.0.1", listener.port)
+                await stream.aclose()
+    with anyio.fail_after(5):
+        while open_files() > before:
+            await anyio.lowlevel.checkpoint()
+    listener.close()
+
+
+async def cancel_after(scope: anyio.CancelScope, steps: int) -> None:
+    for _ in range(steps):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
+
+
+async def test_a_port_that_is_taken_is_refused() -> None:
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    with pytest.raises(OSError, match="in use"):
+        await listen_tcp("127.0.0.1", listener.port)
+    listener.close()
