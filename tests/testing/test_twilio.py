@@ -182,6 +182,7 @@ async def test_clear_drops_what_was_not_heard_and_returns_every_mark(gateway: Ga
 
     async def run(line: Line) -> None:
         await line.receive_until("start")
+        await line.receive_until("media")
         await line.play(WORD * 50)
         await line.mark("a")
         await line.play(WORD * 50)
@@ -406,5 +407,5 @@ async def test_codec_and_port_understand_the_caller(gateway: Gateway) -> None:
     assert stream.stopped
     assert (stream.missing, stream.reordered) == (0, 0)
     assert events[1] == StreamStarted(str(call.start["streamSid"]), call.call_sid, TWILIO, {"token": "t"})
-    assert MediaReceived(WORD, 0, 2) in events
+    assert WORD in [event.payload for event in events if isinstance(event, MediaReceived)]
     assert isinstance(events[-1], StreamStopped)
