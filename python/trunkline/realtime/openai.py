@@ -195,8 +195,11 @@ class OpenAIRealtimeProvider(StreamContract):
         async with AsyncExitStack() as stack:
             session: OpenAIRealtimeSession | None = None
             try:
-                with self._clock.move_on_after(self._connect_timeout):
-                    stream = await stack.enter_async_context(self._dial())
+                deadline = (
+                    self._clock.now() + self._connect_timeout
+                )  # for dialling, which looks to it by itself, and the rest
+                stream = await stack.enter_async_context(self._dial())
+                with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
                     session = await self._set_up(stream, wanted, config.history)
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)

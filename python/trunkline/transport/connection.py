@@ -1,9 +1,10 @@
 """A stream of messages, and the WebSocket (RFC 6455) that carries it over a byte stream.
 
 `WebSocketConnection` owns a byte stream, a lock for each direction and the protocol's state machine; it has no task of its own. Whoever
-holds it calls `receive()` in a loop, because that is also what answers pings and notices the end.
+holds it calls `receive()` in a loop, because that is also what answers pings and notices the end, and runs `keep_alive()` beside it.
 """
 
+import math
 import ssl
 from collections import deque
 from contextlib import suppress
@@ -62,8 +63,8 @@ class MessageStream(Protocol):
 class WebSocketConnection:
     """One end of an open WebSocket, client or server.
 
-    You must call `aclose()`, which alone gives the socket back, and keep calling `receive()`, which answers pings. While `receive()` waits,
-    `ping_interval` seconds of silence send a ping and `ping_timeout` more of them end the connection.
+    You must call `aclose()`, which alone gives the socket back, and keep calling `receive()`, which answers pings. While `receive()` waits
+    and `keep_alive()` runs, `ping_interval` seconds of silence send a ping and `ping_timeout` more of them end the connection.
 
     Args:
         stream: The byte stream, past the HTTP handshake; how long a send may take is its affair (`TcpStream`).
@@ -96,13 +97,13 @@ class WebSocketConnection:
         self._read_lock = anyio.Lock(fast_acquire=True)
         self._write_lock = anyio.Lock(fast_acquire=True)
         self._inbox: deque[str | bytes] = deque()
-        self._fragments: bytearray | None = None
-        self._fragments_are_text = False
+        self._fragments = bytearray()
+        self._is_text = False
         self._outbox = bytearray()
         self._half_close = False
-        self._silence = 0.0
+        self._heard_at = self._left_at = clock.now()
+        self._reading = False
         self._pinged = False
-        self._due = ping_interval
         self._broken = False
         self._failure: MessageTooLarge | RemoteProtocolError | None = None
         self._end: ConnectionLost | None = None
@@ -195,7 +196,9 @@ class WebSocketConnection:
             raise LocalProtocolError("another task is already receiving from this connection")
         async with self._read_lock:
             while True:
-                await self._flush()
+                self._collect()
+                if self._outbox:
+                    await self._flush()
                 if self._inbox:
                     return self._inbox.popleft()
                 if self._failure is not None:
@@ -206,24 +209,16 @@ class WebSocketConnection:
                 await self._read()
 
     async def _read(self) -> None:
-        """Read once and let the state machine digest it, or do what so much silence asks for."""
-        data: bytes | None = None
-        began = self._clock.now()
-        patience = self._patience()
+        """Read once and let the state machine digest it."""
+        self._heard_at += self._clock.now() - self._left_at  # nobody listened, so that was no silence
+        self._reading = True
         try:
-            if patience is None:
-                data = await self._receive_bytes()
-            else:
-                with self._clock.move_on_after(patience):
-                    data = await self._receive_bytes()
+            data = await self._receive_bytes()
         finally:
-            self._silence += self._clock.now() - began
-        if data is None:
-            await self._heard_nothing()
-            return
-        self._silence = 0.0
+            self._reading = False
+            self._left_at = self._clock.now()
+        self._heard_at = self._left_at
         self._pinged = False
-        self._due = self._ping_interval
         if data:
             self._protocol.receive_data(data)
         else:
@@ -236,19 +231,29 @@ class WebSocketConnection:
         except (anyio.EndOfStream, *STREAM_FAILED):
             return b""
 
-    def _patience(self) -> float | None:
-        """Seconds of silence until something has to be done."""
-        if self._due is None or self._closing:
-            return None
-        return max(0.0, self._due - self._silence)
+    async def keep_alive(self) -> None:
+        """Ask the other side whether it is there when it says nothing; ends with the connection. Run it in a task, once.
 
-    async def _heard_nothing(self) -> None:
-        if self._pinged:
-            await self.abort("no answer to ping")
-        elif self._protocol.state is OPEN:
-            self._pinged = True
-            self._due = None if self._ping_timeout is None else self._silence + self._ping_timeout
-            self._protocol.send_ping(b"")
+        It stands beside `receive()` because a deadline for every read, fifty times a second, costs more than reading.
+        """
+        interval = self._ping_interval
+        if interval is None:
+            return
+        timeout = math.inf if self._ping_timeout is None else self._ping_timeout
+        while self._end is None and not self._closing and self._protocol.state is OPEN:
+            left = interval - self._silence() + (timeout if self._pinged else 0.0)
+            if left > 0:
+                await self._clock.sleep_until(self._clock.now() + (min(left, interval) if self._reading else interval))
+            elif self._pinged:
+                await self.abort("no answer to ping")
+            else:
+                self._pinged = True
+                self._protocol.send_ping(b"")
+                await self._flush()
+
+    def _silence(self) -> float:
+        """Seconds since anything came, leaving out those in which nobody listened."""
+        return (self._clock.now() if self._reading else self._left_at) - self._heard_at
 
     def _digest(self) -> None:
         """Take over what the state machine made of the bytes: messages, a failure, the end."""
@@ -270,20 +275,22 @@ class WebSocketConnection:
 
     def _take(self, frame: Frame) -> None:
         """Join fragments; the state machine has checked their order and size."""
-        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
-            self._fragments = bytearray()
-            self._fragments_are_text = frame.opcode is Opcode.TEXT
-        if frame.opcode not in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT} or self._fragments is None:
+        if frame.opcode is Opcode.CONT:
+            self._fragments += frame.data
+        elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._is_text = frame.opcode is Opcode.TEXT
+            if not frame.fin:
+                self._fragments = bytearray(frame.data)
+        else:
             return
-        self._fragments += frame.data
         if not frame.fin:
             return
-        whole, self._fragments = self._fragments, None
-        if not self._fragments_are_text:
+        whole = self._fragments if frame.opcode is Opcode.CONT else frame.data
+        if not self._is_text:
             self._inbox.append(bytes(whole))
             return
         try:
-            self._inbox.append(whole.decode())
+            self._inbox.append(str(whole, "utf-8"))
         except UnicodeDecodeError as error:
             self._fail(
                 RemoteProtocolError("websocket", f"text that is not UTF-8: {error.reason} at byte {error.start}")

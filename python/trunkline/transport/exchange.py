@@ -295,15 +295,18 @@ class Exchange:
             close_timeout=self._limits.close_timeout,
             clock=self._clock,
         )
-        code, reason = 1001, "going away"
-        try:
-            await upgrade.run(connection)
-            code, reason = 1000, ""
-        except Exception as error:  # noqa: BLE001 - the barrier again
-            code, reason = 1011, "internal error"
-            self._report_end(request, error)
-        finally:
-            await connection.aclose(code, reason)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.keep_alive)
+            code, reason = 1001, "going away"
+            try:
+                await upgrade.run(connection)
+                code, reason = 1000, ""
+            except Exception as error:  # noqa: BLE001 - the barrier again
+                code, reason = 1011, "internal error"
+                self._report_end(request, error)
+            finally:
+                await connection.aclose(code, reason)
+                tasks.cancel_scope.cancel()
 
     def _report_end(self, request: Request, error: Exception) -> None:
         """A connection that ended under its handler is no failure of it."""

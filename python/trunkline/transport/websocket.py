@@ -102,10 +102,18 @@ async def connect_websocket(
         close_timeout=close_timeout,
         clock=clock,
     )
+    tasks = anyio.create_task_group()
+    await tasks.__aenter__()
     try:
+        tasks.start_soon(connection.keep_alive)
         yield connection
     finally:
-        await connection.aclose()
+        try:
+            await connection.aclose()
+        finally:
+            tasks.cancel_scope.cancel()
+            # It is not told of an error of the block, which would come back wrapped.
+            await tasks.__aexit__(None, None, None)
 
 
 def _parsed(url: str) -> WebSocketURI:
