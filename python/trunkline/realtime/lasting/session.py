@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
@@ -139,13 +138,12 @@ class LastingSession:
     # ── the user's audio ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def send_audio(self, audio: bytes) -> None:
-        """Send the user's audio, any number of bytes of `input_format`; it counts as sent even if the caller is cancelled then.
+        """Send the user's audio, any number of bytes of `input_format`; it counts as sent even if the caller is cancelled.
 
         Raises:
             SessionClosed: The session is over; so for all methods.
         """
         self._check_open()
-        await anyio.lowlevel.checkpoint_if_cancelled()
         for start in range(0, len(audio), self._piece):
             self._books.hear(audio[start : start + self._piece])
             if self._books.silence.ms and math.isfinite(self._succession.frozen_from()):

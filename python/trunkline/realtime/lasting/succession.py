@@ -14,7 +14,7 @@ from trunkline.errors import ConnectionFailed, ProviderError, RequestRejected, T
 from trunkline.realtime import events
 from trunkline.realtime.lasting.books import Books
 from trunkline.realtime.lasting.floor import Wish
-from trunkline.realtime.lasting.leg import Leg
+from trunkline.realtime.lasting.leg import SEND_TIMEOUT, Leg
 from trunkline.realtime.lasting.policy import Endurance
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
 
@@ -96,6 +96,7 @@ class Succession:
         )
         self._is_begun = True
         self._tasks.start_soon(self._keep, name="trunkline lasting session")
+        self._tasks.start_soon(self._watch, name="trunkline stalled session")
         return self._adopt(leg)
 
     def end(self) -> None:
@@ -168,6 +169,16 @@ class Succession:
                 await self._rotate(leg)
             else:
                 await self._sleep_until(min(frozen_at, rotate_by, rotate_at))
+
+    async def _watch(self) -> None:
+        """Give a session up that does not accept what it is told; one look in `SEND_TIMEOUT` seconds finds it in time."""
+        while not self._is_over:
+            now = self._clock.now()
+            stalls_at = now + SEND_TIMEOUT if self.leg is None else self.leg.stalls_at
+            if self.leg is not None and now >= stalls_at:
+                self.leg.give_up()
+                stalls_at = now + SEND_TIMEOUT
+            await self._clock.sleep_until(stalls_at)
 
     def frozen_from(self) -> float:
         """When the present session counts as frozen if nothing comes until then; infinity if nothing is due."""
