@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from trunkline.audio import AudioFormat
 
+Entry = tuple[int, bytes | None]
+"""A position and the audio that begins there, or None for the end of the user's turn by hand.
 
-@dataclass(slots=True)
-class Entry:
-    """Audio that begins at a position, or with None as audio the end of the user's turn by hand."""
-
-    position: int
-    audio: bytes | None
+Fifty a second are kept for half a minute, for each call. Python's garbage collector does not come back to plain tuples of such values,
+where tens of thousands of instances would stop the program for tens of milliseconds each time.
+"""
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class InputLog:
 
     def add(self, audio: bytes) -> None:
         """The caller's audio goes on."""
-        self._entries.append(Entry(self.end, audio))
+        self._entries.append((self.end, audio))
         self.end += len(audio)
         excess = self.end - self._room - self.start
         if excess > 0:
@@ -64,22 +63,23 @@ class InputLog:
 
     def commit(self) -> None:
         """The user's turn is ended by hand here."""
-        self._entries.append(Entry(self.end, None))
+        self._entries.append((self.end, None))
         self._turns.append(_Turn("", self.end, by_hand=True))
 
     def clear(self) -> None:
         """What is not part of a turn yet is not wanted; positions go on all the same."""
         kept = max((turn.end for turn in self._turns), default=0)
-        for entry in self._entries:
-            if entry.audio is not None and entry.position + len(entry.audio) > kept:
-                entry.audio = entry.audio[: max(0, kept - entry.position)]
+        self._entries = deque(
+            (position, audio if audio is None else audio[: max(0, kept - position)])
+            for position, audio in self._entries
+        )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def start(self) -> int:
         """The position from which audio is kept."""
-        return self._entries[0].position if self._entries else self.end
+        return self._entries[0][0] if self._entries else self.end
 
     @property
     def first(self) -> int:
@@ -151,12 +151,12 @@ class InputLog:
 
     def _forget_before(self, position: int) -> None:
         while self._entries:
-            entry = self._entries[0]
-            if entry.position + len(entry.audio or b"") > position:
+            begin, audio = self._entries[0]
+            if begin + len(audio or b"") > position:
                 break
             self._entries.popleft()
             self._first += 1
-        if self._entries and (entry := self._entries[0]).position < position:
-            assert entry.audio is not None  # noqa: S101 - a turn's end has no length
-            entry.audio = entry.audio[position - entry.position :]
-            entry.position = position
+        if self._entries and (first := self._entries[0])[0] < position:
+            begin, audio = first
+            assert audio is not None  # noqa: S101 - a turn's end has no length
+            self._entries[0] = (position, audio[position - begin :])

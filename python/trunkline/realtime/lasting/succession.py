@@ -122,17 +122,17 @@ class Succession:
         log_of_input = self.books.input
         while (leg := self.leg) is not None and leg.next_entry < log_of_input.last:
             leg.next_entry = max(leg.next_entry, log_of_input.first)
-            entry = log_of_input.entry(leg.next_entry)
+            position, audio = log_of_input.entry(leg.next_entry)
             leg.next_entry += 1
-            if entry.audio is None:
+            if audio is None:
                 with leg.sending():
                     await leg.session.commit_audio()
-            elif entry.audio:
-                leg.skipped = entry.position - leg.sent_bytes
-                leg.sent_bytes += len(entry.audio)
+            elif audio:
+                leg.skipped = position - leg.sent_bytes
+                leg.sent_bytes += len(audio)
                 log_of_input.sent = max(log_of_input.sent, leg.position)
                 with leg.sending():
-                    await leg.session.send_audio(entry.audio)
+                    await leg.session.send_audio(audio)
 
     async def tell(self, command: Callable[[RealtimeSession], Awaitable[None]]) -> None:
         """Give a command to the present session, if there is one; what it means to the next is in the books already.
