@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from benches.bridge.samples import Sampler
-from trunkline.gateway import CallSession
+from trunkline.gateway import CallSession, pace_garbage_collection
 from trunkline.gateway.twilio import TwilioGateway
 from trunkline.realtime import OpenAIRealtimeProvider
 
@@ -29,9 +29,11 @@ async def serve(vendor: str) -> None:
         stop_timeout=0,
     )
     gateway.on_session(watch)
-    async with gateway:
+    async with anyio.create_task_group() as tasks, gateway:
+        tasks.start_soon(pace_garbage_collection)
         print(gateway.url, flush=True)
         await anyio.to_thread.run_sync(sys.stdin.read)
+        tasks.cancel_scope.cancel()
 
 
 def main() -> None:

@@ -243,13 +243,34 @@ async def test_a_send_cancelled_half_way_breaks_the_connection(rude_websocket: R
             await connection.receive()
 
 
-async def test_a_send_cancelled_before_its_turn_breaks_nothing(echo_server: Server) -> None:
+async def test_a_cancelled_task_still_sends_what_need_not_wait(echo_server: Server) -> None:
     async with connect_websocket(f"{echo_server.url}/echo") as connection:
         with anyio.CancelScope() as scope:
             scope.cancel()
-            await connection.send("never")
+            await connection.send("last words")
+        assert await connection.receive() == "last words"
+
+
+async def test_a_send_cancelled_before_its_turn_breaks_nothing(rude_websocket: RudeWebSocket) -> None:
+    heard = bytearray()
+    long, short, close = 14 + 2**23, 6 + len("yes"), 6 + 2  # bytes of frames, with their heads and masks
+
+    async def listen_late(stream: SocketStream) -> None:
+        await first_is_stuck.wait()
+        while len(heard) < long + short + close:
+            heard.extend(await stream.receive())
+
+    first_is_stuck = anyio.Event()
+    async with rude_websocket(listen_late) as url, connect_websocket(url, close_timeout=0.1) as connection:
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection.send, b"x" * 2**23)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await connection.send("never")
+            first_is_stuck.set()
         await connection.send("yes")
-        assert await connection.receive() == "yes"
+    assert len(heard) == long + short + close
 
 
 @pytest.mark.parametrize("steps", range(6))

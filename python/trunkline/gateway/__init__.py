@@ -2,6 +2,7 @@
 
 from trunkline.errors import CallRejected
 from trunkline.gateway.config import CallInfo, GatewayConfig, PipelineMode, ProviderName
+from trunkline.gateway.garbage import pace_garbage_collection
 from trunkline.gateway.gateway import Gateway
 from trunkline.gateway.session import CallSession
 from trunkline.pipeline import Event, EventType, Metrics, ToolCall, Turn
@@ -24,4 +25,5 @@ __all__ = [
     "Session",
     "ToolCall",
     "Turn",
+    "pace_garbage_collection",
 ]

@@ -164,9 +164,17 @@ class LastingSession:
             await self._succession.tell(lambda session: session.clear_audio())
 
     async def _catch_up(self) -> None:
-        if self._succession.leg is not None:
-            async with self._succession.order:
-                await self._succession.catch_up()
+        if self._succession.leg is None:
+            return
+        order = self._succession.order
+        if order.locked():
+            await order.acquire()
+        else:
+            order.acquire_nowait()  # half the price, fifty times a second
+        try:
+            await self._succession.catch_up()
+        finally:
+            order.release()
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────────────
 
