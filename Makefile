@@ -24,12 +24,12 @@ demo: | .venv ## Play a whole phone call, offline (ARGS="--backend trio", ARGS=-
 	@$(RUN) trunkline demo $(ARGS)
 
 test: | .venv ## Run the tests of Rust and Python (ARGS="-k twilio")
-	@$(INSTALL) '.[cli,local,testing,trio]' --group test --group oracles
+	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group test --group oracles
 	cargo test --quiet --workspace
 	$(RUN) pytest $(ARGS)
 
 lint: | .venv ## Check style, types, stubs, imports and the Rust code
-	@$(INSTALL) '.[cli,local,testing,trio]' --group dev
+	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group dev
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
@@ -52,7 +52,7 @@ check-rust: ## Check the Rust core harder: every order of threads, any input, Th
 	else echo "there is no nightly toolchain: ThreadSanitizer was not run"; fi
 
 bench: | .venv ## Measure audio beside other libraries, and whole calls, into docs/benchmarks
-	@$(INSTALL) '.[testing,trio]' --group bench
+	@$(INSTALL) '.[testing,trio,uvloop]' --group bench
 	@mkdir -p target
 	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
 	$(RUN) python -m benches --core target/benches.txt $(ARGS)

@@ -39,13 +39,15 @@ async def serve(vendor: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.bridge.gateway", description=__doc__)
     parser.add_argument("vendor", help="the realtime API's address")
-    parser.add_argument("--backend", default="asyncio", choices=("asyncio", "trio"))
+    parser.add_argument("--backend", default="asyncio", choices=("asyncio", "uvloop", "trio"))
     parser.add_argument("--profile", type=Path, help="where samples of its stack go")
     options = parser.parse_args()
     sampler = Sampler()
     if options.profile:
         sampler.start()
-    anyio.run(serve, options.vendor, backend=options.backend)
+    backend = "asyncio" if options.backend == "uvloop" else options.backend
+    wanted = {"use_uvloop": True} if options.backend == "uvloop" else {}
+    anyio.run(serve, options.vendor, backend=backend, backend_options=wanted)
     if options.profile:
         sampler.stop(options.profile)
 
