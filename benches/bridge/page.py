@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,9 @@ HEAD = """\
 The whole path on loopback: simulated callers and a simulated vendor in one process, the gateway in a process of its own.
 
 - Machine: {processor}; load average {load} when the run began, and other work may have run beside it
-- Software: {software}, event loop {backend}
+- Software: {software}
+- The gateway: `TwilioGateway` as it comes, in a program that runs `pace_garbage_collection` as the guide for many calls has it; event loop
+  {backend} where nothing else is said
 - Again: `python -m benches.bridge --seconds {seconds:g}`, on Linux; each number of calls is watched that long, one call twice as long
 
 Every caller sends a frame of 20 ms all the time and returns marks when they would have been played. The vendor gives an answer of four
@@ -73,31 +76,26 @@ Some with all that they call, where the shares overlap:
 |---|--:|
 {whole}
 
-`anyio.Lock` as it is by default gives way to the event loop each time it is taken, although nobody else holds it: taking locks is
-{acquire:.0%} of all, and every such turn waits for all the other calls that are ready. A message passes three on its way in and out: the
-reader's and the writer's of `WebSocketConnection` and the order of `LastingSession`. Cancel scopes, around each send, each read and each
-wait of the playout, are {scopes:.0%} (`__enter__` and `__exit__`); asynchronous context managers made of generators, such as the one around
-the writer's lock, are {manager:.0%} with what they enclose on entering and leaving.
+A frame of the caller wakes two tasks, the one that reads the carrier's socket and the one that sends to the vendor. Waiting until a
+socket can be read is {waiting:.0%} of all; the system calls that read and send are {kernel:.0%}, as `receive` and `_send_now` make nearly nothing but
+those. Cancel scopes are {scopes:.0%} (`__enter__` and `__exit__`), locks {acquire:.0%}.
 """
 
 BACKEND: Final = "anyio/_backends/_asyncio.py"
 WHOLE: Final = (
     ("transport/connection.py", "send"),
-    ("transport/connection.py", "_turn_to_write"),
     ("transport/connection.py", "_write"),
     ("transport/connection.py", "receive"),
     ("transport/connection.py", "_flush"),
     ("transport/connection.py", "_read"),
     ("transport/connection.py", "_digest"),
     (BACKEND, "acquire"),
-    (BACKEND, "cancel_shielded_checkpoint"),
     (BACKEND, "checkpoint_if_cancelled"),
     (BACKEND, "__enter__"),
     (BACKEND, "__exit__"),
-    ("contextlib.py", "__aenter__"),
-    ("contextlib.py", "__aexit__"),
-    ("asyncio/selector_events.py", "write"),
-    ("asyncio/selector_events.py", "_read_ready__data_received"),
+    (BACKEND, "wait_readable"),
+    ("transport/tcp.py", "receive"),
+    ("transport/tcp.py", "_send_now"),
     ("wire/telephony/twilio.py", "receive"),
     ("pipeline/bridge.py", "send_audio"),
     ("pipeline/playout.py", "_fill"),
@@ -118,7 +116,13 @@ def page(
     tables: dict[str, list[Findings]], profile: Path, *, profiled: int, seconds: float, load: str, backend: str
 ) -> str:
     """The whole page."""
-    packages = ["trunkline", "anyio", "websockets", "pydantic-core", *(["trio"] if backend == "trio" else [])]
+    packages = [
+        "trunkline",
+        "anyio",
+        "websockets",
+        "pydantic-core",
+        *(extra for extra in ("trio", "uvloop") if find_spec(extra)),
+    ]
     software = ", ".join(
         [machine.software([]).split(", trunkline")[0], *(f"{name} {version(name)}" for name in packages)]
     )
@@ -170,7 +174,8 @@ def _profile(path: Path, calls: int) -> str:
         whole="\n".join(_whole(found)),
         acquire=_share(found, BACKEND, "acquire"),
         scopes=_share(found, BACKEND, "__enter__") + _share(found, BACKEND, "__exit__"),
-        manager=_share(found, "contextlib.py", "__aenter__") + _share(found, "contextlib.py", "__aexit__"),
+        waiting=_share(found, BACKEND, "wait_readable"),
+        kernel=sum(found.own.get(where, 0.0) for where in found.own if where[0].endswith("transport/tcp.py")),
     )
 
 
