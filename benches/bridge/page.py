@@ -90,7 +90,6 @@ WHOLE: Final = (
     ("transport/connection.py", "_read"),
     ("transport/connection.py", "_digest"),
     (BACKEND, "acquire"),
-    (BACKEND, "checkpoint_if_cancelled"),
     (BACKEND, "__enter__"),
     (BACKEND, "__exit__"),
     (BACKEND, "wait_readable"),
