@@ -77,8 +77,8 @@ Some with all that they call, where the shares overlap:
 {whole}
 
 A frame of the caller wakes two tasks, the one that reads the carrier's socket and the one that sends to the vendor. Waiting until a
-socket can be read is {waiting:.0%} of all; the system calls that read and send are {kernel:.0%}, as `receive` and `_send_now` make nearly nothing but
-those. Cancel scopes are {scopes:.0%} (`__enter__` and `__exit__`), locks {acquire:.0%}.
+socket can be read is {waiting:.0%} of all; the system calls that read and send are {kernel:.0%}, as `receive` and `_send_now` make nearly
+nothing but those. Cancel scopes are {scopes:.0%} (`__enter__` and `__exit__`), locks {acquire:.0%}.
 """
 
 BACKEND: Final = "anyio/_backends/_asyncio.py"
