@@ -59,7 +59,7 @@ class Call:
             await self.clock.advance(min(duration_ms, 10) / 1000)
             for name in self.carrier.marks_due():
                 self.bridge.mark_received(name)
-        await anyio.wait_all_tasks_blocked()
+        await self.clock.advance(0)
 
     async def read(self) -> None:
         async for event in self.bridge.events():

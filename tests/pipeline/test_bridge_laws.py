@@ -106,7 +106,7 @@ class Play:
                 feed(ToolCallRequested(f"c{self.calls}", "missing", "{}"))
             case "error":
                 feed(ErrorReported(ProviderUnavailable("hiccup")))
-        await anyio.wait_all_tasks_blocked()
+        await self.call.clock.advance(0)
 
 
 def check_no_older_audio_after_an_interruption(call: Call) -> None:

@@ -34,7 +34,7 @@ class Stage:
             await self.clock.advance(0.010)
             for name in self.carrier.marks_due():
                 self.playout.mark_received(name)
-        await anyio.wait_all_tasks_blocked()
+        await self.clock.advance(0)
 
     def media(self) -> list[int]:
         return [len(message[1]) for message in self.carrier.messages if message[0] == "media"]  # type: ignore[arg-type]
