@@ -10,8 +10,14 @@ import pytest
 from anyio.abc import SocketStream
 from websockets.frames import Close, Frame, Opcode
 
-from trunkline.clock import ScaledClock
-from trunkline.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from trunkline.clock import ManualClock
+from trunkline.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    LocalProtocolError,
+    MessageTooLarge,
+    RemoteProtocolError,
+)
 from trunkline.transport import Request, Route, Server, Upgrade, WebSocketConnection, connect_websocket
 
 pytestmark = pytest.mark.anyio
@@ -33,12 +39,6 @@ async def never(stream: SocketStream) -> None:
 async def flood(connection: WebSocketConnection) -> None:
     while True:
         await connection.send("x" * 2**20)
-
-
-async def receive_in_short_waits(connection: WebSocketConnection, clock: ScaledClock) -> None:
-    while True:
-        with clock.move_on_after(15):
-            await connection.receive()
 
 
 @asynccontextmanager
@@ -159,58 +159,44 @@ async def test_a_peer_that_dies_without_a_close_frame_is_1006(rude_websocket: Ru
         assert not caught.value.clean
 
 
-async def test_silence_is_asked_and_then_ends_the_connection(rude_websocket: RudeWebSocket) -> None:
-    clock = ScaledClock(200)
+async def test_many_messages_at_once_leave_others_their_turns(rude_websocket: RudeWebSocket) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with (
+        talking_to(rude_websocket, frame(Opcode.TEXT, b"x") * 1000) as connection,
+        anyio.create_task_group() as group,
+    ):
+        assert await connection.receive() == "x"
+        group.start_soon(count)
+        for _ in range(999):
+            await connection.receive()
+        assert turns >= 10
+        group.cancel_scope.cancel()
+
+
+async def test_waiting_for_ones_turn_to_send_has_a_deadline(rude_websocket: RudeWebSocket) -> None:
+    clock = ManualClock()
     async with (
         rude_websocket(never) as url,
-        connect_websocket(url, clock=clock, connect_timeout=1000, send_timeout=1000, close_timeout=10) as connection,
+        connect_websocket(url, clock=clock, send_timeout=3, close_timeout=0.1) as connection,
+        anyio.create_task_group() as group,
     ):
-        began = clock.now()
-        with pytest.raises(ConnectionLost) as caught:
-            await connection.receive()
-    assert (caught.value.code, caught.value.reason) == (1006, "no answer to ping")
-    assert clock.now() - began >= 40
+        group.start_soon(send_late, connection, b"x" * 2**23)
+        await clock.advance(1)
+        group.start_soon(send_late, connection, "second")
+        await clock.advance(2.1)
+        group.start_soon(clock.advance, 5)
 
 
-async def test_silence_adds_up_over_short_waits(rude_websocket: RudeWebSocket) -> None:
-    clock = ScaledClock(200)
-    async with (
-        rude_websocket(never) as url,
-        connect_websocket(url, clock=clock, connect_timeout=1000, send_timeout=1000, close_timeout=10) as connection,
-    ):
-        with anyio.fail_after(5), pytest.raises(ConnectionLost, match="no answer to ping"):
-            await receive_in_short_waits(connection, clock)
-
-
-async def test_a_peer_that_answers_pings_is_kept_however_short_the_waits(echo_server: Server) -> None:
-    clock = ScaledClock(100)
-    async with connect_websocket(
-        f"{echo_server.url}/echo", clock=clock, connect_timeout=1000, send_timeout=1000, close_timeout=1000
-    ) as connection:
-        end = clock.now() + 90
-        while clock.now() < end:
-            with clock.move_on_after(15):
-                await connection.receive()
-        await connection.send("still here")
-        assert await connection.receive() == "still here"
-
-
-async def test_no_pings_are_sent_when_switched_off(rude_websocket: RudeWebSocket) -> None:
-    heard: list[bytes] = []
-
-    async def listen(stream: SocketStream) -> None:
-        heard.append(await stream.receive())
-
-    clock = ScaledClock(200)
-    async with (
-        rude_websocket(listen) as url,
-        connect_websocket(
-            url, clock=clock, connect_timeout=1000, send_timeout=1000, ping_interval=None, close_timeout=10
-        ) as connection,
-    ):
-        with clock.move_on_after(100):
-            await connection.receive()
-        assert heard == []
+async def send_late(connection: WebSocketConnection, message: str | bytes) -> None:
+    with pytest.raises((DeadlineExceeded, ConnectionLost)):
+        await connection.send(message)
 
 
 async def test_concurrent_senders_do_not_mix_their_frames(echo_server: Server) -> None:

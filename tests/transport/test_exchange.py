@@ -150,6 +150,24 @@ async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert heard.index("/told?1") < heard.index("b'abc'") < heard.index("/told?2")
 
 
+async def test_many_requests_at_once_leave_others_their_turns(server: Server) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count)
+        one = "GET /told HTTP/1.1\r\nHost: h\r\n\r\n"
+        heard = await say(server, one * 500 + one.replace("Host", "Connection: close\r\nHost"))
+        assert statuses(heard) == [200] * 501
+        assert turns > 500
+        tasks.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("pieces", [1, 7])
 async def test_any_chopping_of_the_bytes_is_the_same_request(server: Server, pieces: int) -> None:
     whole = b"POST /told HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody"

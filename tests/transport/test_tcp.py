@@ -5,6 +5,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from importlib.util import find_spec
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +14,8 @@ from anyio.abc import SocketAttribute
 
 from trunkline.clock import ScaledClock
 from trunkline.errors import DeadlineExceeded
-from trunkline.transport.tcp import TcpStream, connect_tcp, listen_tcp
+from trunkline.transport import tcp
+from trunkline.transport.tcp import TcpListener, TcpStream, connect_tcp, listen_tcp
 
 pytestmark = pytest.mark.anyio
 LARGE = bytes(range(256)) * 20_000  # more than the network takes at once
@@ -183,6 +185,81 @@ async def cancel_after(scope: anyio.CancelScope, steps: int) -> None:
     for _ in range(steps):
         await anyio.lowlevel.checkpoint()
     scope.cancel()
+
+
+async def test_the_next_address_is_tried_when_the_first_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    good, bad = ("127.0.0.1", listener.port), ("127.0.0.1", 1)
+    monkeypatch.setattr(anyio, "getaddrinfo", resolved(bad, good))
+    with closing(listener):
+        stream = await connect_tcp("somewhere", 0)
+        assert stream.extra(SocketAttribute.remote_address) == good
+        await stream.aclose()
+        monkeypatch.setattr(anyio, "getaddrinfo", resolved(bad, bad))
+        with pytest.raises(ConnectionRefusedError):
+            await connect_tcp("somewhere", 0)
+        monkeypatch.setattr(anyio, "getaddrinfo", resolved())
+        with pytest.raises(OSError, match="somewhere has no address"):
+            await connect_tcp("somewhere", 0)
+
+
+async def test_the_next_address_is_tried_while_the_first_hesitates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "HESITATION", 0.01)
+    connected = tcp._connected
+
+    async def slow_at_first(family: int, address: tuple[str, int]) -> socket.socket:
+        if address[1] == 1:
+            await anyio.sleep_forever()
+        return await connected(family, address)
+
+    monkeypatch.setattr(tcp, "_connected", slow_at_first)
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    monkeypatch.setattr(anyio, "getaddrinfo", resolved(("127.0.0.1", 1), ("127.0.0.1", listener.port)))
+    with closing(listener), anyio.fail_after(5):
+        async with await connect_tcp("somewhere", 0) as near, await listener.accept() as far:
+            await near.send(b"hello")
+            assert await far.receive() == b"hello"
+
+
+def resolved(*addresses: tuple[str, int]) -> Callable[..., Awaitable[list[tuple[Any, ...]]]]:
+    async def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    return getaddrinfo
+
+
+def test_families_take_turns() -> None:
+    assert tcp._in_turns([(6, "a"), (6, "b"), (6, "c"), (4, "d")]) == [(6, "a"), (4, "d"), (6, "b"), (6, "c")]
+
+
+async def test_over_ipv6_the_address_is_a_host_and_a_port() -> None:
+    [listener] = await listen_tcp("::1", 0)
+    with closing(listener):
+        async with await connect_tcp("::1", listener.port) as near, await listener.accept() as far:
+            assert far.extra(SocketAttribute.remote_address) == near._socket.getsockname()[:2]
+
+
+async def test_two_senders_at_once_are_refused_before_they_mix() -> None:
+    async with joined() as (near, far), anyio.create_task_group() as tasks:
+        tasks.start_soon(near.send, LARGE)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(anyio.BusyResourceError):
+            await near.send(b"!")
+        assert await received(far, len(LARGE)) == LARGE
+
+
+async def test_a_listener_that_was_closed_accepts_nothing() -> None:
+    [listener] = await listen_tcp("127.0.0.1", 0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(refuse_to_accept, listener)
+        await anyio.wait_all_tasks_blocked()
+        listener.close()
+    await refuse_to_accept(listener)
+
+
+async def refuse_to_accept(listener: TcpListener) -> None:
+    with pytest.raises(anyio.ClosedResourceError):
+        await listener.accept()
 
 
 async def test_a_port_that_is_taken_is_refused() -> None:

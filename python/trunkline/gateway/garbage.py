@@ -3,6 +3,7 @@
 import gc
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import InvalidConfig
 
 PLENTY = 500_000
 """Objects made and not freed since the last collection that call for one before its time."""
@@ -21,7 +22,12 @@ async def pace_garbage_collection(*, every: float = 30.0, clock: Clock = SYSTEM_
     Args:
         every: Seconds between collections.
         clock: Where time comes from.
+
+    Raises:
+        InvalidConfig: `every` is not above 0.
     """
+    if not every > 0:
+        raise InvalidConfig("every", "must be above 0")
     was_enabled = gc.isenabled()
     gc.collect()
     gc.freeze()

@@ -181,6 +181,8 @@ class OpenAIRealtimeProvider(StreamContract):
     async def connect(self, config: ProcessConfig) -> AsyncIterator[OpenAIRealtimeSession]:
         """Open a session: `async with provider.connect(config) as session`; leaving the block closes it.
 
+        Leave the block in the task and the cancel scope in which you entered it.
+
         Raises:
             InvalidConfig: The configuration asks for what the protocol does not have.
             AuthFailed: The key was refused.
@@ -195,9 +197,8 @@ class OpenAIRealtimeProvider(StreamContract):
         async with AsyncExitStack() as stack:
             session: OpenAIRealtimeSession | None = None
             try:
-                deadline = (
-                    self._clock.now() + self._connect_timeout
-                )  # for dialling, which looks to it by itself, and the rest
+                # One deadline for dialling, which keeps it by itself, and for what follows.
+                deadline = self._clock.now() + self._connect_timeout
                 stream = await stack.enter_async_context(self._dial())
                 with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
                     session = await self._set_up(stream, wanted, config.history)

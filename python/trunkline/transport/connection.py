@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
@@ -21,6 +22,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
+    InvalidConfig,
     LocalProtocolError,
     MessageTooLarge,
     RemoteProtocolError,
@@ -28,6 +30,9 @@ from trunkline.errors import (
 )
 from trunkline.transport.tcp import CHUNK
 
+IN_A_ROW = 50  # messages that came together and are received before other tasks have a turn
+LOOK_AGAIN = 0.001  # seconds, so that rounding does not make `keep_alive` turn on the spot
+TURNS = 5
 MAX_REASON = 123  # bytes of text that fit into a close frame, RFC 6455 section 5.5
 STREAM_FAILED = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, ssl.SSLError)
 
@@ -71,6 +76,7 @@ class WebSocketConnection:
         max_size: Bytes that the state machine lets a message have; told in `MessageTooLarge`.
         ping_interval: Seconds of silence before a ping; None for no pings.
         ping_timeout: Seconds to wait for anything after a ping; None to wait for ever.
+        send_timeout: Seconds that a message may wait for those before it.
         close_timeout: Seconds that `aclose()` waits for the other side.
         clock: Where time comes from.
     """
@@ -83,6 +89,7 @@ class WebSocketConnection:
         max_size: int,
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
+        send_timeout: float = 10.0,
         close_timeout: float = 2.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -91,6 +98,7 @@ class WebSocketConnection:
         self._max_size = max_size
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
+        self._send_timeout = send_timeout
         self._close_timeout = close_timeout
         self._clock = clock
         self._read_lock = anyio.Lock(fast_acquire=True)
@@ -102,7 +110,8 @@ class WebSocketConnection:
         self._half_close = False
         self._heard_at = self._left_at = clock.now()
         self._reading = False
-        self._pinged = False
+        self._answer_by: float | None = None
+        self._in_a_row = 0
         self._broken = False
         self._failure: MessageTooLarge | RemoteProtocolError | None = None
         self._end: ConnectionLost | None = None
@@ -128,7 +137,10 @@ class WebSocketConnection:
             DeadlineExceeded: The other side does not read.
         """
         if self._write_lock.locked():
-            await self._write_lock.acquire()
+            with self._clock.move_on_after(self._send_timeout) as deadline:
+                await self._write_lock.acquire()
+            if deadline.cancelled_caught:
+                raise DeadlineExceeded("sending a message", self._send_timeout)
         else:
             self._write_lock.acquire_nowait()  # half the price, as it does not look for a cancellation
         try:
@@ -208,6 +220,10 @@ class WebSocketConnection:
                 if self._outbox:
                     await self._flush()
                 if self._inbox:
+                    self._in_a_row += 1
+                    if self._in_a_row >= IN_A_ROW:
+                        self._in_a_row = 0
+                        await anyio.lowlevel.checkpoint()
                     return self._inbox.popleft()
                 if self._failure is not None:
                     failure, self._failure = self._failure, None
@@ -228,7 +244,7 @@ class WebSocketConnection:
             self._reading = False
             self._left_at = self._clock.now()
         self._heard_at = self._left_at
-        self._pinged = False
+        self._answer_by = None
         if data:
             self._protocol.receive_data(data)
         else:
@@ -238,7 +254,7 @@ class WebSocketConnection:
     async def _receive_bytes(self) -> bytes:
         try:
             return await self._stream.receive(CHUNK)
-        except (anyio.EndOfStream, *STREAM_FAILED):
+        except (anyio.EndOfStream, DeadlineExceeded, *STREAM_FAILED):
             return b""
 
     async def keep_alive(self) -> None:
@@ -251,15 +267,19 @@ class WebSocketConnection:
             return
         timeout = math.inf if self._ping_timeout is None else self._ping_timeout
         while self._end is None and not self._closing and self._protocol.state is OPEN:
-            left = interval - self._silence() + (timeout if self._pinged else 0.0)
+            left = (interval if self._answer_by is None else self._answer_by) - self._silence()
             if left > 0:
-                await self._clock.sleep_until(self._clock.now() + (min(left, interval) if self._reading else interval))
-            elif self._pinged:
-                await self.abort("no answer to ping")
-            else:
-                self._pinged = True
+                wait = max(LOOK_AGAIN, left if self._reading else min(interval, timeout))
+                await self._clock.sleep_until(self._clock.now() + min(wait, interval))
+            elif self._answer_by is None:
                 self._protocol.send_ping(b"")
                 await self._flush()
+                self._answer_by = self._silence() + timeout
+            else:
+                for _ in range(TURNS):  # after a stall of the program the answer may be there unread
+                    await anyio.lowlevel.checkpoint()
+                if self._answer_by is not None:
+                    await self.abort("no answer to ping")
 
     def _silence(self) -> float:
         """Seconds since anything came, leaving out those in which nobody listened."""
@@ -295,7 +315,9 @@ class WebSocketConnection:
             return
         if not frame.fin:
             return
-        whole = self._fragments if frame.opcode is Opcode.CONT else frame.data
+        whole: bytes | bytearray | memoryview = frame.data
+        if frame.opcode is Opcode.CONT:
+            whole, self._fragments = self._fragments, bytearray()
         if not self._is_text:
             self._inbox.append(bytes(whole))
             return
@@ -360,3 +382,14 @@ class WebSocketConnection:
 def shortened(reason: str) -> str:
     """As much of `reason` as fits into a close frame."""
     return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
+
+
+def check_pings(interval: float | None, timeout: float | None) -> None:
+    """Refuse times between pings that are none.
+
+    Raises:
+        InvalidConfig: One of them is not above 0.
+    """
+    for name, seconds in (("ping_interval", interval), ("ping_timeout", timeout)):
+        if seconds is not None and not seconds > 0:
+            raise InvalidConfig(name, "must be above 0, or None")

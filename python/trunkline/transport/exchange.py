@@ -8,6 +8,7 @@ from http.client import responses
 from typing import cast
 
 import anyio
+import anyio.lowlevel
 import h11
 from anyio.abc import ByteStream
 from websockets.http11 import Request as HandshakeRequest
@@ -87,6 +88,7 @@ class Exchange:
         if self._draining:
             return False
         if self._http.trailing_data[0]:
+            await anyio.lowlevel.checkpoint()  # who sends many requests at once does not keep others waiting
             return True
         with self._clock.move_on_after(self._limits.idle_timeout) as self._idle:
             return bool(await self._feed())
@@ -292,6 +294,7 @@ class Exchange:
             max_size=upgrade.max_size,
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
+            send_timeout=self._limits.write_timeout,
             close_timeout=self._limits.close_timeout,
             clock=self._clock,
         )

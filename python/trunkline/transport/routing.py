@@ -7,7 +7,7 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from trunkline.errors import InvalidConfig
-from trunkline.transport.connection import WebSocketConnection
+from trunkline.transport.connection import WebSocketConnection, check_pings
 from trunkline.transport.headers import Headers
 
 
@@ -89,6 +89,9 @@ class Upgrade:
         max_size: Bytes that a received message may have.
         ping_interval: See `WebSocketConnection`, as for `ping_timeout`.
         ping_timeout: See there.
+
+    Raises:
+        InvalidConfig: A ping's time is not above 0.
     """
 
     run: Callable[[WebSocketConnection], Awaitable[None]] = field(repr=False)
@@ -96,6 +99,9 @@ class Upgrade:
     max_size: int = field(default=2**20, kw_only=True)
     ping_interval: float | None = field(default=20.0, kw_only=True)
     ping_timeout: float | None = field(default=20.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_pings(self.ping_interval, self.ping_timeout)
 
 
 Handler = Callable[[Request], Awaitable[Response | Upgrade]]

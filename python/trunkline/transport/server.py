@@ -11,7 +11,7 @@ from anyio.abc import ByteStream, SocketAttribute, TaskGroup, TaskStatus
 from anyio.streams.tls import TLSStream
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import InvalidConfig
+from trunkline.errors import DeadlineExceeded, InvalidConfig
 from trunkline.transport.connection import STREAM_FAILED
 from trunkline.transport.exchange import Exchange, log
 from trunkline.transport.limits import ServerLimits
@@ -167,7 +167,7 @@ class Server:
             excess = self._connections - self._limits.connections
             if excess <= REFUSING:
                 await self._converse(await self._secured(socket), refused=excess > 0)
-        except (anyio.EndOfStream, *STREAM_FAILED) as error:
+        except (anyio.EndOfStream, DeadlineExceeded, *STREAM_FAILED) as error:
             log.debug("a connection was lost: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._failures += 1

@@ -5,9 +5,13 @@ cancel scope for every deadline. Fifty frames a second each way of every call ma
 network takes at once costs one system call; the deadline is set up only when it does not.
 """
 
+import errno
+import math
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import anyio
@@ -17,6 +21,8 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import DeadlineExceeded
 
 CHUNK = 65_536
+HESITATION = 0.25  # seconds until the next address is tried as well
+UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
 
 
 class TcpStream(ByteStream):
@@ -34,8 +40,10 @@ class TcpStream(ByteStream):
         self, connected: socket.socket, *, send_timeout: float | None = None, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         connected.setblocking(False)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # as some systems say of a connection that is gone already
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connected
+        self._is_sending = False
         self._send_timeout = send_timeout
         self._clock = clock
 
@@ -66,21 +74,24 @@ class TcpStream(ByteStream):
 
         Raises:
             DeadlineExceeded: The network did not take all of it in time; some of it may be on its way.
+            anyio.BusyResourceError: Another task is sending.
             anyio.BrokenResourceError: The connection broke.
             anyio.ClosedResourceError: It was closed on this side.
         """
         self._check_open()
+        if self._is_sending:
+            raise anyio.BusyResourceError("sending to")
         sent = self._send_now(item)
         if sent == len(item):
             return
-        rest = memoryview(item)[sent:]
-        if self._send_timeout is None:
-            await self._send_rest(rest)
-            return
-        with self._clock.move_on_after(self._send_timeout) as deadline:
-            await self._send_rest(rest)
+        self._is_sending = True
+        try:
+            with self._clock.move_on_after(math.inf if self._send_timeout is None else self._send_timeout) as deadline:
+                await self._send_rest(memoryview(item)[sent:])
+        finally:
+            self._is_sending = False
         if deadline.cancelled_caught:
-            raise DeadlineExceeded("sending", self._send_timeout)
+            raise DeadlineExceeded("sending", self._send_timeout or 0.0)
 
     async def _send_rest(self, rest: memoryview) -> None:
         while rest:
@@ -118,8 +129,8 @@ class TcpStream(ByteStream):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The other side's address."""
-        return {SocketAttribute.remote_address: self._socket.getpeername}
+        """The other side's address, host and port."""
+        return {SocketAttribute.remote_address: lambda: self._socket.getpeername()[:2]}
 
 
 class TcpListener:
@@ -150,8 +161,11 @@ class TcpListener:
 
         Raises:
             OSError: None can be accepted now, for instance for want of file descriptors.
+            anyio.ClosedResourceError: The listener was closed.
         """
         while True:
+            if self._socket.fileno() < 0:
+                raise anyio.ClosedResourceError
             await anyio.wait_readable(self._socket)
             try:
                 connected, _ = self._socket.accept()
@@ -169,17 +183,61 @@ class TcpListener:
 async def connect_tcp(
     host: str, port: int, *, send_timeout: float | None = None, clock: Clock = SYSTEM_CLOCK
 ) -> TcpStream:
-    """Connect, to whichever of the host's addresses answers first (RFC 8305).
+    """Connect to whichever of the host's addresses answers first (RFC 8305): each next one is tried when the last failed or hesitates.
 
     Raises:
-        OSError: The host cannot be found or reached.
+        OSError: The host cannot be found or reached; of several addresses, why the first one failed.
     """
-    stream = await anyio.connect_tcp(host, port)
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = _in_turns(list(dict.fromkeys((family, address) for family, _, _, _, address in found)))
+    connected: list[socket.socket] = []
+    errors: list[OSError] = []
+
+    async def attempt(family: int, address: Any, over: anyio.Event) -> None:
+        try:
+            connected.append(await _connected(family, address))
+            tasks.cancel_scope.cancel()
+        except OSError as error:
+            errors.append(error)
+        finally:
+            over.set()
+
     try:
-        return TcpStream(_same_socket(stream), send_timeout=send_timeout, clock=clock)
+        async with anyio.create_task_group() as tasks:
+            for family, address in addresses:
+                over = anyio.Event()
+                tasks.start_soon(attempt, family, address, over)
+                with anyio.move_on_after(HESITATION):
+                    await over.wait()
+        if not connected:
+            raise errors[0] if errors else OSError(f"{host} has no address")
+        return TcpStream(connected.pop(), send_timeout=send_timeout, clock=clock)
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.aclose_forcefully(stream)
+        for late in connected:
+            late.close()
+
+
+def _in_turns(addresses: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """The addresses in their order, but so that families take turns."""
+    first = [pair for pair in addresses if pair[0] == addresses[0][0]]
+    others = [pair for pair in addresses if pair[0] != addresses[0][0]]
+    return [pair for pairs in zip_longest(first, others) for pair in pairs if pair is not None]
+
+
+async def _connected(family: int, address: Any) -> socket.socket:
+    connecting = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connecting.setblocking(False)
+        status = connecting.connect_ex(address)
+        if status in UNDER_WAY:
+            await anyio.wait_writable(connecting)
+            status = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if status:
+            raise OSError(status, os.strerror(status))  # noqa: TRY301 - the socket is closed below
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
 
 
 async def listen_tcp(
@@ -191,15 +249,17 @@ async def listen_tcp(
         OSError: The host is not known, or the port is taken.
     """
     group = await anyio.create_tcp_listener(local_host=host or None, local_port=port)
+    listeners: list[TcpListener] = []
     try:
-        return [
-            TcpListener(_same_socket(listener), send_timeout=send_timeout, clock=clock) for listener in group.listeners
-        ]
+        for made in group.listeners:
+            # Another handle of the socket, so that the event loop's library can let go of it.
+            raw = socket.dup(made.extra(SocketAttribute.raw_socket).fileno())  # noqa: S610 - not Django
+            listeners.append(TcpListener(socket.socket(fileno=raw), send_timeout=send_timeout, clock=clock))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
     finally:
         with anyio.CancelScope(shield=True):
             await group.aclose()
-
-
-def _same_socket(owner: anyio.TypedAttributeProvider) -> socket.socket:
-    """Another handle of the socket that the event loop's library has connected, so that the library can let go of it."""
-    return socket.socket(fileno=socket.dup(owner.extra(SocketAttribute.raw_socket).fileno()))  # noqa: S610 - not Django
+    return listeners

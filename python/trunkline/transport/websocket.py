@@ -19,7 +19,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected, InvalidConfig, RemoteProtocolError
-from trunkline.transport.connection import STREAM_FAILED, MessageStream, WebSocketConnection
+from trunkline.transport.connection import STREAM_FAILED, MessageStream, WebSocketConnection, check_pings
 from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.silence import SILENT
 from trunkline.transport.tcp import CHUNK, TcpStream, connect_tcp
@@ -50,6 +50,9 @@ async def connect_websocket(
 ) -> AsyncIterator[WebSocketConnection]:
     """Connect, and close when the block ends.
 
+    A task that watches the connection belongs to the block, so leave it in the task and the cancel scope in which you entered it: a
+    deadline goes around all of the block or inside it.
+
     Args:
         url: `ws`, `wss`, or `http` and `https` as their synonyms. Only scheme, host and port of it appear in errors.
         headers: Sent with the handshake; one that is named like a standard one (`Host`, `User-Agent`) replaces it.
@@ -66,12 +69,13 @@ async def connect_websocket(
         clock: Where time comes from.
 
     Raises:
-        InvalidConfig: The URL, the proxy's address or a header cannot be used.
+        InvalidConfig: The URL, the proxy's address, a header or a ping's time cannot be used.
         ConnectionLost: The host or the proxy cannot be found or reached, or the proxy refused (1006), or TLS failed (1015).
         HandshakeRejected: The server answered with another status than 101.
         RemoteProtocolError: What answered is not a WebSocket server.
         DeadlineExceeded: All that took longer than `connect_timeout`.
     """
+    check_pings(ping_interval, ping_timeout)
     uri = _parsed(url)
     through = proxy_to(uri.host, uri.port, secure=uri.secure, proxy=proxy)
     protocol = ClientProtocol(
@@ -99,6 +103,7 @@ async def connect_websocket(
         max_size=max_size,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
+        send_timeout=send_timeout,
         close_timeout=close_timeout,
         clock=clock,
     )

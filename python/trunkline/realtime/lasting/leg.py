@@ -123,6 +123,8 @@ class Leg:
 
     def give_up(self) -> None:
         """The vendor has not accepted a command in time."""
+        if self._is_retired or self.failure is not None:
+            return
         self.failure = ConnectionFailed("the vendor takes no commands any more", "stalled", vendor=self._provider.name)
         self.retire()
 

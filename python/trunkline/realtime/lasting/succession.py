@@ -173,12 +173,12 @@ class Succession:
     async def _watch(self) -> None:
         """Give a session up that does not accept what it is told; one look in `SEND_TIMEOUT` seconds finds it in time."""
         while not self._is_over:
-            now = self._clock.now()
-            stalls_at = now + SEND_TIMEOUT if self.leg is None else self.leg.stalls_at
-            if self.leg is not None and now >= stalls_at:
-                self.leg.give_up()
-                stalls_at = now + SEND_TIMEOUT
-            await self._clock.sleep_until(stalls_at)
+            leg, look_again = self.leg, self._clock.now() + SEND_TIMEOUT
+            if leg is not None and self._clock.now() >= leg.stalls_at:
+                leg.give_up()
+            elif leg is not None:
+                look_again = leg.stalls_at
+            await self._clock.sleep_until(look_again)
 
     def frozen_from(self) -> float:
         """When the present session counts as frozen if nothing comes until then; infinity if nothing is due."""
