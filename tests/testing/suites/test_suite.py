@@ -80,7 +80,7 @@ async def test_an_event_that_a_cancelled_read_loses_is_noticed(monkeypatch: pyte
         return event
 
     monkeypatch.setattr(OpenAIRealtimeSession, "__anext__", forgetful)
-    monkeypatch.setattr(Rich, "patience", 3.0)
+    monkeypatch.setattr(Rich, "patience", 1.0)
     with pytest.raises(AssertionError):
         await Rich().test_cancelled_at_every_read_nothing_is_lost()
 
@@ -89,7 +89,7 @@ async def test_a_session_that_leaves_a_task_is_noticed(monkeypatch: pytest.Monke
     async with anyio.create_task_group() as tasks:
 
         class Leaky(Rich):
-            patience = 3.0
+            patience = 1.0
 
             @asynccontextmanager
             async def vendor(self, scene: Scene) -> AsyncIterator[OpenAIStage]:
