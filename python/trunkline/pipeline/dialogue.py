@@ -246,7 +246,8 @@ class Dialogue:
             self.playout.stop_after(item_id, end_ms)
 
     async def _sentence_ended(self) -> None:
-        await self.stop_speaking()
+        if self._response_id or not self.playout.heard_out:  # a clear behind the last sentence could only hurt its end
+            await self.stop_speaking()
 
     async def stop_speaking(self, *, cancel: bool = False) -> None:
         """The one path of every interruption: silence the answer, empty the line, cut the memories to what was heard.

@@ -169,6 +169,11 @@ class Playout:
         return self._ledger.speaking or self._held is not None
 
     @property
+    def heard_out(self) -> bool:
+        """Whether the caller has heard all there is, by the clock, and no item waits for more."""
+        return self._held is None and self._ledger.heard_out(self._clock.now())
+
+    @property
     def current_item(self) -> str:
         """The item that is being heard, "" if there is none."""
         return self._ledger.current
