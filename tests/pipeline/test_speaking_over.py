@@ -153,12 +153,15 @@ async def test_after_sentence_finishes_the_sentence_being_heard(vendor: Vendor) 
         call.session.feed(*call.agent_says("First it rains. Then it snows.", 3000))
         await call.pass_ms(700)
         call.session.feed(*call.caller_speaks())
-        await call.pass_ms(500)
+        await call.pass_ms(200)
+        call.session.feed(SpeechStopped("u1", 200))
+        await call.pass_ms(300)
         assert not call.is_cleared
         await call.pass_ms(1000)
         assert call.is_cleared
     call.cut_at(1480, 1540)  # half of the text, half of the audio
     assert call.one(EventType.INTERRUPTION).data["mode"] == "after_sentence"
+    assert call.one(EventType.INTERRUPTION).data["user_speech_duration_ms"] == 200
     assert words(call) == "First it rains."
 
 
@@ -348,3 +351,16 @@ async def test_a_detector_on_this_side_stops_the_agent_before_the_provider_does(
         call.session.feed(*call.caller_speaks())
         await call.pass_ms(100)
     call.cut_at(480, 520)
+
+
+async def test_the_application_stops_an_agent_whom_nobody_spoke_over(vendor: Vendor) -> None:
+    call = Talk(vendor)
+    async with in_progress(call):
+        call.session.feed(SpeechStarted("u1", 0), SpeechStopped("u1", 700))
+        await call.pass_ms(700)
+        call.session.feed(*call.agent_says("one two three four", 1200))
+        await call.pass_ms(500)
+        await call.bridge.interrupt()
+        await call.pass_ms(100)
+    call.cut_at(480, 520)
+    assert call.one(EventType.INTERRUPTION).data["user_speech_duration_ms"] == 0
