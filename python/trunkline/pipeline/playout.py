@@ -11,6 +11,9 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
 from trunkline.telephony.port import CarrierPort
 
+_TINY_MS = 1e-6
+"""What sums of floats may be off by: no clock tells a moment so little ahead from now, so it cannot be waited for."""
+
 
 @dataclass(slots=True)
 class _Queued:
@@ -215,7 +218,7 @@ class Playout:
     async def _fill(self) -> None:
         now = self._clock.now()
         ahead = self._ledger.lead_ms(now)
-        if ahead > self._lead_ms / 2:
+        if ahead > self._lead_ms / 2 + _TINY_MS:
             return
         room = int((self._lead_ms - ahead) * self._bytes_per_ms) // self._frame * self._frame
         payload = self._take(max(room, self._frame), now)
