@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import anyio
@@ -86,7 +86,7 @@ class ScriptedSession:
 
 @dataclass
 class ScriptedProvider:
-    """Gives one scripted session, or fails to."""
+    """Gives one scripted session, or fails to. A session that must not interrupt itself does not, and says so."""
 
     capabilities: Capabilities = CAPABILITIES
     input_format: AudioFormat = OPENAI
@@ -101,7 +101,9 @@ class ScriptedProvider:
         self.config = config
         if self.failure is not None:
             raise self.failure
-        session = ScriptedSession(self.capabilities, self.input_format, self.output_format)
+        interrupts = self.capabilities.interrupts_itself and config.allow_interruption
+        capabilities = replace(self.capabilities, interrupts_itself=interrupts)
+        session = ScriptedSession(capabilities, self.input_format, self.output_format)
         self.sessions.append(session)
         try:
             yield session
@@ -124,11 +126,14 @@ class MemoryCarrier:
     _queue: list[tuple[bytes, str]] = field(default_factory=list)
     _playing_until: float = 0.0
     _due: list[tuple[float, bytes, str]] = field(default_factory=list)
+    _played: list[tuple[float, float]] = field(default_factory=list)
 
     async def send_media(self, payload: bytes) -> None:
         self._check()
         self.messages.append(("media", payload))
-        self._playing_until = max(self._playing_until, self.clock.now()) + len(payload) / 8000
+        begins = max(self._playing_until, self.clock.now())
+        self._playing_until = begins + len(payload) / 8000
+        self._played.append((begins, self._playing_until))
         self._due.append((self._playing_until, payload, ""))
 
     async def send_mark(self, name: str) -> None:
@@ -141,6 +146,7 @@ class MemoryCarrier:
         self.messages.append(("clear",))
         now = self.clock.now()
         self._due = [(now, b"", name) for _, _, name in self._due if name]
+        self._played = [(begins, min(ends, now)) for begins, ends in self._played if begins < now]
         self._playing_until = now
 
     def marks_due(self) -> list[str]:
@@ -149,6 +155,11 @@ class MemoryCarrier:
         reached = [name for moment, _, name in self._due if moment <= now and name]
         self._due = [entry for entry in self._due if entry[0] > now]
         return reached
+
+    def heard_ms(self) -> float:
+        """What the caller has heard by now, by this side's own account."""
+        now = self.clock.now()
+        return sum(min(ends, now) - begins for begins, ends in self._played if begins < now) * 1000
 
     def sent(self) -> bytes:
         return b"".join(payload for kind, *rest in self.messages if kind == "media" for payload in rest)  # type: ignore[misc]

@@ -82,11 +82,11 @@ async def in_progress(call: Call) -> AsyncIterator[None]:
             yield
 
 
-def says(item: str, text: str, ms: int, response: str = "r1") -> list[Any]:
+def says(item: str, text: str, ms: int, response: str = "r1", *, bytes_per_ms: int = 8) -> list[Any]:
     return [
         ResponseStarted(response),
         AgentTranscript(text, is_final=True, item_id=item, response_id=response),
-        AudioReceived(b"\x55" * 8 * ms, item_id=item, response_id=response),
+        AudioReceived(b"\x55" * bytes_per_ms * ms, item_id=item, response_id=response),
         ResponseFinished(response),
     ]
 

@@ -128,6 +128,18 @@ def test_an_item_is_over_when_its_last_byte_is_confirmed() -> None:
     assert account.heard_ms("a", 0.1) == 100
 
 
+def test_all_is_heard_out_by_the_clock_before_the_mark_has_come() -> None:
+    account = ledger()
+    send(account, "a", 100, 0.0)
+    assert not account.heard_out(0.1)  # there may be more of it
+    account.finish("a")
+    assert not account.heard_out(0.09)
+    assert account.heard_out(0.1)
+    account.generate("b", 8)
+    account.finish("b")
+    assert not account.heard_out(0.1)
+
+
 def test_a_lost_mark_is_not_waited_for() -> None:
     account = ledger()
     send(account, "a", 100, 0.0)

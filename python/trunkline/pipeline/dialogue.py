@@ -65,7 +65,9 @@ class Dialogue:
         self._session: RealtimeSession | None = None
         self._to_carrier: StreamConverter | None = None
         self._speech_from_ms: dict[str, int] = {}
-        self._speech_since = 0.0
+        self._speech_since: float | None = None
+        self._speech_ms = 0
+        """How long the caller last spoke over the answer."""
         self._response_id = ""
         self._silenced: set[str] = set()
         self._item_of_response: dict[str, str] = {}
@@ -107,6 +109,7 @@ class Dialogue:
                 await self.stop_speaking()
             case happened.ResponseStarted():
                 self._response_id = event.response_id
+                self._speech_ms = 0
                 self._log.emit(EventType.AGENT_THINKING, response_id=event.response_id)
             case happened.ResponseFinished():
                 self._answered(event)
@@ -128,6 +131,7 @@ class Dialogue:
             self._speech_since = self._clock.now()
             await self._act(self._caller_began())
         else:
+            self._speech_ms, self._speech_since = self._speaks_for_ms(), None
             await self._act(self.interruption.caller_stopped())
 
     async def keep_waiting(self) -> None:
@@ -147,12 +151,19 @@ class Dialogue:
 
     def _user_stopped(self, event: happened.SpeechStopped) -> None:
         speech_ms = max(0, event.audio_end_ms - self._speech_from_ms.pop(event.item_id, event.audio_end_ms))
+        self._speech_ms, self._speech_since = speech_ms, None
         self._metrics.user_stopped(event.item_id, speech_ms)
         self.transcript.begin("user", event.item_id, self._clock.wall())
         self.transcript.set_duration(event.item_id, speech_ms)
         self._log.emit(EventType.USER_SPEECH_END, item_id=event.item_id, duration_ms=speech_ms)
         if self.interruption.caller_stopped() is Decision.RESUME:
             self.playout.resume()
+
+    def _speaks_for_ms(self) -> int:
+        """How long the caller has been speaking, or last spoke over the answer; 0 if they did not, or nobody noticed."""
+        if self._speech_since is None:
+            return self._speech_ms
+        return max(0, round((self._clock.now() - self._speech_since) * 1000))
 
     def _user_said(self, event: happened.UserTranscript) -> None:
         self.transcript.begin("user", event.item_id, self._clock.wall())
@@ -246,7 +257,8 @@ class Dialogue:
             self.playout.stop_after(item_id, end_ms)
 
     async def _sentence_ended(self) -> None:
-        await self.stop_speaking()
+        if self._response_id or not self.playout.heard_out:  # a clear behind the last sentence could only hurt its end
+            await self.stop_speaking()
 
     async def stop_speaking(self, *, cancel: bool = False) -> None:
         """The one path of every interruption: silence the answer, empty the line, cut the memories to what was heard.
@@ -295,7 +307,7 @@ class Dialogue:
         emit(
             heard_ms=cut.heard_ms,
             generated_ms=cut.generated_ms,
-            user_speech_duration_ms=max(0, round((self._clock.now() - self._speech_since) * 1000)),
+            user_speech_duration_ms=self._speaks_for_ms(),
             text=heard,
         )
 

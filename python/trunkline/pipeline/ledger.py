@@ -173,6 +173,12 @@ class PlayoutLedger:
         """Whether there is audio that the caller has not heard to its end."""
         return bool(self._unheard)
 
+    def heard_out(self, now: float) -> bool:
+        """Whether every item is complete and has been heard to its end by the clock, although marks may be still on their way."""
+        return all(
+            item.finished and self._heard_of(item_id, now) >= item.generated for item_id, item in self._unheard.items()
+        )
+
     def lead_ms(self, now: float) -> float:
         """How much of what was sent has not been played yet, if the carrier plays without a lag."""
         return max(0.0, self._ends - now) * 1000

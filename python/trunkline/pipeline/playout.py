@@ -11,6 +11,9 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
 from trunkline.telephony.port import CarrierPort
 
+_TINY_MS = 1e-6
+"""What sums of floats may be off by: no clock tells a moment so little ahead from now, so it cannot be waited for."""
+
 
 @dataclass(slots=True)
 class _Queued:
@@ -169,6 +172,11 @@ class Playout:
         return self._ledger.speaking or self._held is not None
 
     @property
+    def heard_out(self) -> bool:
+        """Whether the caller has heard all there is, by the clock, and no item waits for more."""
+        return self._held is None and self._ledger.heard_out(self._clock.now())
+
+    @property
     def current_item(self) -> str:
         """The item that is being heard, "" if there is none."""
         return self._ledger.current
@@ -210,7 +218,7 @@ class Playout:
     async def _fill(self) -> None:
         now = self._clock.now()
         ahead = self._ledger.lead_ms(now)
-        if ahead > self._lead_ms / 2:
+        if ahead > self._lead_ms / 2 + _TINY_MS:
             return
         room = int((self._lead_ms - ahead) * self._bytes_per_ms) // self._frame * self._frame
         payload = self._take(max(room, self._frame), now)
