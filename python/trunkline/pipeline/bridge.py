@@ -30,6 +30,13 @@ logger = logging.getLogger("trunkline.pipeline")
 
 ErrorT = TypeVar("ErrorT", bound=Exception)
 
+BUSY = 0.001
+"""Seconds that a frame of the caller's waits for its turn where the program has much to do."""
+
+PAUSE = 0.04
+LONGEST_PAUSE = 0.1
+"""Seconds that more frames are then waited for: so many `PAUSE` as the first one waited `BUSY`, up to the longest."""
+
 SEND_WAIT = 0.2
 """Seconds that `send_audio` waits for room before the oldest audio goes."""
 
@@ -80,6 +87,7 @@ class RealtimeBridge:
         self._uplink: deque[bytes] = deque()
         self._uplink_news = anyio.Event()
         self._uplink_room = anyio.Event()
+        self._uplink_since = 0.0
         self._dropped_bytes = 0
         self._undecided = anyio.Event()
         self._reason = "closed"
@@ -197,6 +205,8 @@ class RealtimeBridge:
                     await self._uplink_room.wait()
             if len(self._uplink) >= self._config.buffer_size:
                 self._dropped_bytes += len(self._uplink.popleft())
+        if not self._uplink:
+            self._uplink_since = self._clock.now()
         self._uplink.append(audio)
         self._uplink_news.set()
         if self._ear is not None and (heard := self._ear.feed(audio)) is not None:
@@ -338,6 +348,7 @@ class RealtimeBridge:
             self._metrics.book.converter_ms += self._to_provider.delay_ms
         self._dialogue.begin(session)
         self._session = session
+        self._uplink_since = self._clock.now()
         self._uplink_news.set()
         self._log.emit(
             EventType.SESSION_STARTED,
@@ -350,13 +361,20 @@ class RealtimeBridge:
             await session.create_response(f'Greet the caller. Say exactly: "{self._config.greeting}"')
 
     async def _send_uplink(self, session: RealtimeSession) -> None:
-        """Send what the caller says as it comes; what piled up goes in one message."""
+        """Send what the caller says as it comes; what piled up goes in one message.
+
+        Where the program has so much to do that a frame had to wait for its turn, some more are waited for: fewer messages are less
+        work, so that what is urgent, like an interruption, has its turn soon.
+        """
         with suppress(SessionClosed):  # the session's own last events tell why
             while True:
                 await self._uplink_news.wait()
                 self._uplink_news = anyio.Event()
                 if self._session is None or not self._uplink:
                     continue
+                now = self._clock.now()
+                if (late := now - self._uplink_since) > BUSY:
+                    await self._clock.sleep_until(now + min(LONGEST_PAUSE, PAUSE * (late // BUSY)))
                 audio = b"".join(self._uplink) if len(self._uplink) > 1 else self._uplink[0]
                 self._uplink.clear()
                 self._uplink_room.set()
