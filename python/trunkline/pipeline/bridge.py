@@ -379,6 +379,8 @@ class RealtimeBridge:
                 self._uplink.clear()
                 self._uplink_room.set()
                 await session.send_audio(self._to_provider.convert(audio) if self._to_provider else audio)
+                if self._uplink:
+                    self._uplink_since = self._clock.now()  # it was the session that kept it waiting
 
     async def _decide_in_time(self) -> None:
         """Wake the interruption machine when its time has come."""
