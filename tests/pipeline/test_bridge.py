@@ -1,19 +1,15 @@
 """A call against a scripted session and a carrier in memory, on a clock moved by hand."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider, ScriptedSession
+from tests.pipeline.call import Call, in_progress, says
+from tests.pipeline.doubles import ScriptedProvider
 from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, TWILIO
 from trunkline.clock import ManualClock
-from trunkline.errors import AuthFailed, InvalidConfig, ProviderUnavailable, SessionClosed
+from trunkline.errors import InvalidConfig, ProviderUnavailable, SessionClosed
 from trunkline.pipeline import (
-    BridgeConfig,
     Event,
     EventType,
     InterruptionMode,
@@ -23,11 +19,9 @@ from trunkline.pipeline import (
 from trunkline.realtime.events import (
     AgentTranscript,
     AudioReceived,
-    ErrorReported,
     Interrupted,
     ResponseFinished,
     ResponseStarted,
-    SessionEnded,
     SpeechStarted,
     SpeechStopped,
     ToolCallRequested,
@@ -35,60 +29,6 @@ from trunkline.realtime.events import (
 )
 from trunkline.realtime.provider import Capabilities
 from trunkline.tools import tool
-
-
-class Call:
-    """A bridge between the doubles, with passing-through µ-law unless said otherwise."""
-
-    def __init__(self, provider: ScriptedProvider | None = None, **options: Any) -> None:
-        self.clock = ManualClock()
-        self.carrier = MemoryCarrier(self.clock)
-        self.provider = provider or ScriptedProvider(input_format=TWILIO, output_format=TWILIO)
-        self.bridge = RealtimeBridge(
-            BridgeConfig(provider=self.provider, **options), port=self.carrier, clock=self.clock
-        )
-        self.seen: list[Event] = []
-        self.holds = False
-
-    @property
-    def session(self) -> ScriptedSession:
-        return self.provider.session
-
-    async def pass_ms(self, duration_ms: int) -> None:
-        for _ in range(max(1, duration_ms // 10)):
-            await self.clock.advance(min(duration_ms, 10) / 1000)
-            for name in self.carrier.marks_due():
-                self.bridge.mark_received(name)
-        await self.clock.advance(0)
-
-    async def read(self) -> None:
-        async for event in self.bridge.events():
-            self.seen.append(event)
-
-    def types(self) -> list[str]:
-        return [str(event.type) for event in self.seen]
-
-    def one(self, kind: EventType) -> Event:
-        (event,) = [event for event in self.seen if event.type is kind]
-        return event
-
-
-@asynccontextmanager
-async def in_progress(call: Call) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(call.read)
-        async with call.bridge:
-            await call.pass_ms(10)
-            yield
-
-
-def says(item: str, text: str, ms: int, response: str = "r1", *, bytes_per_ms: int = 8) -> list[Any]:
-    return [
-        ResponseStarted(response),
-        AgentTranscript(text, is_final=True, item_id=item, response_id=response),
-        AudioReceived(b"\x55" * bytes_per_ms * ms, item_id=item, response_id=response),
-        ResponseFinished(response),
-    ]
 
 
 async def test_a_turn_from_the_first_word_to_the_last_frame() -> None:
@@ -411,93 +351,6 @@ async def test_text_keys_and_unreadable_messages_pass() -> None:
     assert str(call.one(EventType.ERROR).error) == "strange"
 
 
-async def test_a_provider_that_refuses_ends_the_call_with_an_error() -> None:
-    call = Call(ScriptedProvider(failure=AuthFailed("no such key", "invalid_api_key")))
-    async with in_progress(call):
-        await call.bridge.wait_closed()
-        with pytest.raises(SessionClosed):
-            await call.bridge.send_audio(bytes(160))
-    assert call.types() == ["error", "session_ended"]
-    assert str(call.one(EventType.ERROR).error) == "[invalid_api_key] no such key"
-    assert call.one(EventType.SESSION_ENDED).data == {"reason": "provider_failed"}
-
-
-async def test_a_provider_that_dies_ends_the_call_with_an_error() -> None:
-    call = Call()
-    async with in_progress(call):
-        dead = ProviderUnavailable("gone")
-        call.session.feed(ErrorReported(dead, fatal=True), SessionEnded("connection_lost", dead))
-        await call.bridge.wait_closed()
-        assert call.session.closed
-    assert call.types() == ["session_started", "error", "session_ended"]
-    assert call.one(EventType.SESSION_ENDED).data["reason"] == "connection_lost"
-    assert call.bridge.metrics().error_count == 1
-
-
-async def test_a_lost_line_ends_the_call() -> None:
-    call = Call()
-    async with in_progress(call):
-        call.carrier.lost = True
-        call.session.feed(*says("a1", "Yes.", 100))
-        await call.bridge.wait_closed()
-    assert call.one(EventType.SESSION_ENDED).data["reason"] == "line_lost"
-
-
-async def test_closing_twice_and_reading_late() -> None:
-    call = Call()
-    async with in_progress(call):
-        await call.bridge.close("enough")
-        await call.bridge.close("again")
-    late = [event.type async for event in call.bridge.events()]
-    assert late == [EventType.SESSION_STARTED, EventType.SESSION_ENDED]
-    assert call.seen[-1].to_json()["data"] == {"reason": "enough"}
-    before = call.bridge.metrics().session_duration_ms
-    await call.clock.advance(5)
-    assert call.bridge.metrics().session_duration_ms == before
-
-
-async def test_a_bridge_in_a_task_group_of_the_application() -> None:
-    call = Call()
-    async with anyio.create_task_group() as tasks:
-        await call.bridge.start(tasks)
-        await call.pass_ms(10)
-        with pytest.raises(SessionClosed):
-            await call.bridge.start(tasks)
-        await call.bridge.close()
-    assert call.session.closed
-
-
-async def test_an_error_of_the_application_comes_out_as_it_is() -> None:
-    call = Call()
-    with pytest.raises(LookupError):
-        async with call.bridge:
-            raise LookupError
-    assert call.bridge.is_over
-
-
-async def test_a_defect_is_told_and_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:
-    call = Call()
-    async with in_progress(call):
-        call.session.truncate = None  # type: ignore[assignment]
-        call.session.feed(*says("a1", "one two three", 500))
-        await call.pass_ms(100)
-        call.session.feed(SpeechStarted("u1", 0))
-        await call.bridge.wait_closed()
-    assert call.types()[-2:] == ["error", "session_ended"]
-    assert call.one(EventType.SESSION_ENDED).data == {"reason": "internal_error"}
-    assert "a call ends because of a defect" in caplog.text
-
-
-async def test_closed_before_it_began() -> None:
-    call = Call()
-    await call.bridge.close("never mind")
-    await call.bridge.wait_closed()
-    assert [event.data async for event in call.bridge.events()] == [{"reason": "never mind"}]
-    with pytest.raises(SessionClosed):
-        async with call.bridge:
-            pass
-
-
 async def test_words_that_nobody_heard_are_not_in_the_transcript() -> None:
     call = Call()
     async with in_progress(call):
@@ -530,14 +383,3 @@ async def test_an_answer_without_item_ids_is_one_item() -> None:
         await call.pass_ms(300)
     assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 100
     assert [turn.text for turn in call.bridge.transcript()] == ["Yes."]
-
-
-async def test_cancelling_the_application_ends_the_call() -> None:
-    call = Call()
-    with anyio.CancelScope() as scope:
-        async with call.bridge:
-            await call.pass_ms(10)
-            scope.cancel()
-            await anyio.sleep_forever()
-    assert call.session.closed
-    assert [event.type async for event in call.bridge.events()][-1] is EventType.SESSION_ENDED

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.pipeline.call import Call, in_progress
 from tests.pipeline.doubles import ScriptedProvider
-from tests.pipeline.test_bridge import Call, in_progress
 from trunkline.audio import TWILIO
 from trunkline.errors import ProviderUnavailable
 from trunkline.pipeline import EventType, InterruptionMode, InterruptionPolicy

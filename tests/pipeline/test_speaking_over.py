@@ -7,8 +7,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from tests.pipeline.call import Call, in_progress, says
 from tests.pipeline.doubles import ScriptedProvider
-from tests.pipeline.test_bridge import Call, in_progress, says
 from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, TWILIO, AudioFormat, StreamConverter
 from trunkline.pipeline import EventType, InterruptionMode, InterruptionPolicy
 from trunkline.realtime.events import (

@@ -26,7 +26,8 @@ class Capabilities:
         cancel: A running answer can be cancelled.
         manual_turns: Turns can be committed by hand. A provider says so if the vendor's voice activity detection can be switched off, a
             session if it is off.
-        interrupts_itself: The vendor cancels a running answer by itself when it hears the user.
+        interrupts_itself: The vendor cancels a running answer by itself when it hears the user. A session that was asked not to
+            (`allow_interruption`) must say False, else nobody cancels its answers.
         resume: A broken session can be taken up again.
         session_limit: Seconds after which the vendor ends a session; None where it does not.
     """
