@@ -48,8 +48,8 @@ socket. *Late*: how long after its time the load sent a caller's frame, which is
 seen is seen when the load reads its socket, so its own delay is in all of these. A gateway that takes all of a core that it can get has
 reached its end: its queues grow, audio that piled up goes in fewer messages, so that a call seems to cost less, and what the bridge drops
 is counted as late. The delays then say how long the run was rather than how fast the gateway is. Where a frame has its turn more than a
-millisecond late the bridge waits for more of them, up to a tenth of a second: that is what *in* shows at p99 with many calls, and what keeps
-*clear* short.
+millisecond late the bridge waits for more of them, up to a tenth of a second: that is what *in* shows at p99 with many calls, and what
+keeps *clear* short.
 
 {samples}
 
