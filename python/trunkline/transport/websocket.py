@@ -2,11 +2,11 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import h11
@@ -84,19 +84,9 @@ async def connect_websocket(
         max_size=max_size,
         logger=SILENT,
     )
+    connect = partial(connect_tcp, send_timeout=send_timeout, clock=clock)
     handshake = _Handshake(protocol, headers, clock)
-    stream: ByteStream | None = None
-    try:
-        with clock.move_on_after(connect_timeout) as deadline:
-            stream = await _dial(uri, tls, through, partial(connect_tcp, send_timeout=send_timeout, clock=clock))
-            await handshake.run(stream)
-        if deadline.cancelled_caught:
-            raise handshake.late(f"connecting to {_address(uri)}", connect_timeout)  # noqa: TRY301 - the stream is closed below
-    except BaseException:
-        if stream is not None:
-            await anyio.aclose_forcefully(stream)
-        raise
-    assert stream is not None  # noqa: S101 - the deadline did not pass
+    stream = await _opened(handshake, _dial(uri, tls, through, connect), _address(uri), connect_timeout, clock)
     connection = WebSocketConnection(
         stream,
         protocol,
@@ -107,11 +97,18 @@ async def connect_websocket(
         close_timeout=close_timeout,
         clock=clock,
     )
+    async with _watched(connection):
+        yield connection
+
+
+@asynccontextmanager
+async def _watched(connection: WebSocketConnection) -> AsyncIterator[None]:
+    """Keep a connection alive, and close it at the end."""
     tasks = anyio.create_task_group()
     await tasks.__aenter__()
     try:
         tasks.start_soon(connection.keep_alive)
-        yield connection
+        yield
     finally:
         try:
             await connection.aclose()
@@ -119,6 +116,25 @@ async def connect_websocket(
             tasks.cancel_scope.cancel()
             # It is not told of an error of the block, which would come back wrapped.
             await tasks.__aexit__(None, None, None)
+
+
+async def _opened(
+    handshake: "_Handshake", dialling: Coroutine[Any, Any, ByteStream], address: str, timeout: float, clock: Clock
+) -> ByteStream:
+    """A stream past the handshake, all of it in so many seconds."""
+    stream: ByteStream | None = None
+    try:
+        with clock.move_on_after(timeout) as deadline:
+            stream = await dialling
+            await handshake.run(stream)
+        if deadline.cancelled_caught:
+            raise handshake.late(f"connecting to {address}", timeout)  # noqa: TRY301 - the stream is closed below
+    except BaseException:
+        if stream is not None:
+            await anyio.aclose_forcefully(stream)
+        raise
+    assert stream is not None  # noqa: S101 - the deadline did not pass
+    return stream
 
 
 def _parsed(url: str) -> WebSocketURI:
