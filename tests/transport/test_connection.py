@@ -7,8 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream, SocketStream
+from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
 
 from trunkline.clock import ManualClock
 from trunkline.errors import (
@@ -180,23 +183,40 @@ async def test_many_messages_at_once_leave_others_their_turns(rude_websocket: Ru
         group.cancel_scope.cancel()
 
 
-async def test_waiting_for_ones_turn_to_send_has_a_deadline(rude_websocket: RudeWebSocket) -> None:
-    clock = ManualClock()
-    async with (
-        rude_websocket(never) as url,
-        connect_websocket(url, clock=clock, send_timeout=3, close_timeout=0.1) as connection,
-        anyio.create_task_group() as group,
-    ):
-        group.start_soon(send_late, connection, b"x" * 2**23)
+class Stuck(ByteStream):
+    """A stream that takes nothing and sets no time."""
+
+    async def send(self, item: bytes) -> None:
+        await anyio.sleep_forever()
+
+    async def receive(self, max_bytes: int = 65_536) -> bytes:
+        raise AssertionError(max_bytes)
+
+    async def send_eof(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def test_waiting_for_ones_turn_to_send_has_a_deadline() -> None:
+    clock, protocol = ManualClock(), ClientProtocol(parse_uri("ws://host/"))
+    protocol.state = OPEN
+    connection = WebSocketConnection(Stuck(), protocol, max_size=1, send_timeout=3, close_timeout=0, clock=clock)
+    late: list[DeadlineExceeded] = []
+
+    async def wait_in_vain() -> None:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await connection.send("second")
+        late.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(connection.send, "first")
         await clock.advance(1)
-        group.start_soon(send_late, connection, "second")
-        await clock.advance(2.1)
-        group.start_soon(clock.advance, 5)
-
-
-async def send_late(connection: WebSocketConnection, message: str | bytes) -> None:
-    with pytest.raises((DeadlineExceeded, ConnectionLost)):
-        await connection.send(message)
+        group.start_soon(wait_in_vain)
+        await clock.advance(2.9)
+        assert not late
+        await clock.advance(0.2)
+        assert [error.seconds for error in late] == [3]
+        group.cancel_scope.cancel()
 
 
 async def test_concurrent_senders_do_not_mix_their_frames(echo_server: Server) -> None:
