@@ -18,9 +18,12 @@ from tests.oracles import (
     strict_server_event,
 )
 from trunkline.errors import ConnectionLost
+from trunkline.realtime.events import SessionEvent
 from trunkline.realtime.openai import OpenAIRealtimeProvider
+from trunkline.realtime.openai_session import OpenAIRealtimeSession
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
 
+CANCELLED = {"type": "cancelled", "reason": "turn_detected"}
 KEY = "of-no-known-shape-0123456789abcdef"  # so that only knowing it can hide it
 
 CREATED: dict[str, Any] = {
@@ -238,3 +241,15 @@ def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         if name != "format" and isinstance(base[name], dict) and isinstance(more[name], dict):
             both[name] = merged(base[name], more[name])
     return both
+
+
+async def until(session: OpenAIRealtimeSession, kind: type[Any]) -> Any:
+    """Read up to the first event of a kind."""
+    async for event in session:
+        if isinstance(event, kind):
+            return event
+    raise AssertionError(f"the session ended without {kind.__name__}")
+
+
+async def rest(session: OpenAIRealtimeSession) -> list[SessionEvent]:
+    return [event async for event in session]

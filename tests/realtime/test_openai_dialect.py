@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.realtime.scripted_vendor import BETA_CREATED, CREATED, KEY, BetaVendor, Vendor, merged, scripted
-from tests.realtime.test_openai_session import rest, until
+from tests.realtime.scripted_vendor import BETA_CREATED, CREATED, KEY, BetaVendor, Vendor, merged, rest, scripted, until
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig
 from trunkline.realtime.events import (

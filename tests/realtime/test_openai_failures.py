@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.realtime.scripted_vendor import KEY, Vendor, refusing, scripted
-from tests.realtime.test_openai_session import rest
+from tests.realtime.scripted_vendor import KEY, Vendor, refusing, rest, scripted
 from tests.transport.connect_proxy import ConnectProxy, connect_proxy
 from trunkline.errors import (
     AuthFailed,

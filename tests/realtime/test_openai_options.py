@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.realtime.scripted_vendor import CREATED, KEY, Vendor, merged, scripted
-from tests.realtime.test_openai_session import rest, until
+from tests.realtime.scripted_vendor import CREATED, KEY, Vendor, merged, rest, scripted, until
 from trunkline.errors import InvalidConfig, LocalProtocolError, RequestRejected
 from trunkline.realtime.events import ErrorReported, ResponseFinished, ResponseStarted, SessionReady, UserTurnCommitted
 from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription

@@ -5,8 +5,7 @@ import json
 import anyio
 import pytest
 
-from tests.realtime.scripted_vendor import Vendor, scripted
-from tests.realtime.test_openai_session import CANCELLED, rest, until
+from tests.realtime.scripted_vendor import CANCELLED, Vendor, rest, scripted, until
 from trunkline.errors import LocalProtocolError, SessionClosed
 from trunkline.realtime.events import ErrorReported, ResponseFinished, ResponseStarted, SpeechStopped, ToolCallRequested
 from trunkline.realtime.provider import ProcessConfig
