@@ -101,8 +101,8 @@ WHOLE: Final = (
     ("pipeline/bridge.py", "send_audio"),
     ("pipeline/playout.py", "_fill"),
     ("pipeline/dialogue.py", "handle"),
-    ("lasting/session.py", "send_audio"),
-    ("realtime/openai_session.py", "send_audio"),
+    ("reconnect/session.py", "send_audio"),
+    ("openai/session.py", "send_audio"),
 )
 """What is asked about: the ways of a message out and in, and what the pipeline does with it."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.cli.demo import WEATHER
-from trunkline.testing.receptionist import CITIES, RECEPTIONIST_GRAMMAR
+from trunkline.testing.local.receptionist import CITIES, RECEPTIONIST_GRAMMAR
 
 GUIDE = (Path(__file__).parents[2] / "docs/guides/demo.md").read_text()
 WORDS = " ".join(GUIDE.replace("*", "").split())

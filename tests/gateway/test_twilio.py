@@ -20,7 +20,7 @@ from trunkline.gateway import CallInfo, EventType
 from trunkline.gateway.twilio import TwilioGateway
 from trunkline.realtime import OpenAIRealtimeProvider
 from trunkline.testing import CallTool, Say, ScriptedBrain
-from trunkline.testing.openai_realtime import Drop
+from trunkline.testing.openai import Drop
 from trunkline.transport import connect_websocket
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.gateway.conftest import AUTH_TOKEN, StageFactory
 from trunkline.errors import ConnectionLost
 from trunkline.gateway import CallInfo, EventType
-from trunkline.telephony.twilio import compute_signature
 from trunkline.transport import connect_websocket
+from trunkline.wire.telephony.twilio.signature import compute_signature
 
 FORM = {"CallSid": "CA1", "From": "+1", "To": "+2"}
 

@@ -13,7 +13,7 @@ from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost, SessionClosed
 from trunkline.realtime.events import SessionEnded, SessionEvent, SessionReady
 from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeSession
-from trunkline.telephony.port import PortTraits
+from trunkline.telephony.line import PortTraits
 
 CAPABILITIES = Capabilities(input_rate=24000, output_rate=24000, truncate=True)
 

@@ -12,7 +12,7 @@ from trunkline.clock import Clock, ScaledClock
 from trunkline.pipeline import BridgeConfig, Event, EventType, RealtimeBridge
 from trunkline.realtime import OpenAIRealtimeProvider
 from trunkline.realtime.openai import ServerVad
-from trunkline.telephony.port import PortTraits
+from trunkline.telephony.line import PortTraits
 from trunkline.testing import CallTool, OpenAIRealtimeSimulator, Say, ScriptedBrain
 from trunkline.testing.brain import tone
 

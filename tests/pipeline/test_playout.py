@@ -13,7 +13,7 @@ from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost
 from trunkline.pipeline.ledger import Cut
 from trunkline.pipeline.playout import Playout
-from trunkline.telephony.port import PortTraits
+from trunkline.telephony.line import PortTraits
 
 
 class Stage:

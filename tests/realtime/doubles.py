@@ -12,7 +12,7 @@ from trunkline.audio import OPENAI, AudioFormat
 from trunkline.errors import ConnectionFailed, LocalProtocolError, ProviderError, SessionClosed
 from trunkline.realtime.events import ErrorReported, SessionEnded, SessionEvent, SessionReady
 from trunkline.realtime.provider import Capabilities, ProcessConfig
-from trunkline.realtime.stream import StreamContract
+from trunkline.realtime.stream.stream import StreamContract
 
 CAPABILITIES = Capabilities(input_rate=24000, output_rate=24000, truncate=True)
 

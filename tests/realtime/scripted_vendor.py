@@ -20,7 +20,7 @@ from tests.oracles import (
 from trunkline.errors import ConnectionLost
 from trunkline.realtime.events import SessionEvent
 from trunkline.realtime.openai import OpenAIRealtimeProvider
-from trunkline.realtime.openai_session import OpenAIRealtimeSession
+from trunkline.realtime.openai.session import OpenAIRealtimeSession
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
 
 CANCELLED = {"type": "cancelled", "reason": "turn_detected"}

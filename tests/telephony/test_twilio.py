@@ -8,10 +8,11 @@ import pytest
 
 from trunkline.audio import TWILIO
 from trunkline.errors import ConnectionLost, InvalidConfig, LocalProtocolError, SignatureInvalid
-from trunkline.telephony.port import CarrierPort
-from trunkline.telephony.twilio import SignatureValidator, TwilioPort, compute_signature
+from trunkline.telephony.line import CarrierPort
+from trunkline.telephony.twilio import TwilioPort
 from trunkline.transport import memory_pair
-from trunkline.wire.telephony.twilio import TwilioStream
+from trunkline.wire.telephony.twilio.signature import SignatureValidator, compute_signature
+from trunkline.wire.telephony.twilio.stream import TwilioStream
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 VOICE = "https://gw.example.com/twilio/voice"

@@ -12,9 +12,9 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
 from trunkline.clock import SYSTEM_CLOCK
-from trunkline.telephony.twilio import SignatureValidator, compute_signature
-from trunkline.testing.twilio_webhooks import CallRecord, Request, sign
-from trunkline.wire.telephony import twiml
+from trunkline.testing.twilio.webhooks import CallRecord, Request, sign
+from trunkline.wire.telephony.twilio import twiml
+from trunkline.wire.telephony.twilio.signature import SignatureValidator, compute_signature
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 URL = "https://gw.example.com/twilio/voice?tenant=7"

@@ -10,9 +10,9 @@ import anyio
 
 from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost, SignatureInvalid
-from trunkline.telephony.twilio import SignatureValidator
 from trunkline.testing.twilio import TwilioCaller
 from trunkline.transport import Request, Response, Route, Upgrade, WebSocketConnection
+from trunkline.wire.telephony.twilio.signature import SignatureValidator
 
 QUIET = b"\xff" * 160
 WORD = bytes(range(160))

@@ -6,11 +6,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.testing.openai_realtime.rig import ToneBrain
+from tests.testing.openai.rig import ToneBrain
 from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionLost, InvalidConfig
 from trunkline.realtime import AudioReceived, OpenAIRealtimeProvider, ProcessConfig, ResponseFinished
-from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
+from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.testing.replay import ReplayServer
 from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.transport.record import Ended, Entry, Message

@@ -24,8 +24,8 @@ from trunkline.transport import (
     read_recording,
     recorded,
 )
+from trunkline.transport.http.routing import Request
 from trunkline.transport.record import Ended, Message, Scrubber
-from trunkline.transport.routing import Request
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from trunkline.cli.convert import convert
 from trunkline.cli.demo import Demo, DemoReport, play
 from trunkline.cli.stage import Stage
 from trunkline.errors import MissingExtra, TrunklineError
-from trunkline.testing.receptionist import RECEPTIONIST_GRAMMAR
+from trunkline.testing.local.receptionist import RECEPTIONIST_GRAMMAR
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 

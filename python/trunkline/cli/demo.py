@@ -13,7 +13,7 @@ import anyio.to_thread
 from trunkline.audio import TWILIO, AudioFormat, StreamConverter, convert, wav
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
-from trunkline.gateway.session import CallSession
+from trunkline.gateway.call import CallSession
 from trunkline.gateway.twilio import TwilioGateway
 from trunkline.pipeline import Event, EventType, Metrics
 from trunkline.realtime import OpenAIRealtimeProvider, RealtimeConfig

@@ -1,10 +1,10 @@
 """Calls, sessions and the carriers' front doors."""
 
 from trunkline.errors import CallRejected
+from trunkline.gateway.call import CallSession
 from trunkline.gateway.config import CallInfo, GatewayConfig, PipelineMode, ProviderName
-from trunkline.gateway.garbage import pace_garbage_collection
 from trunkline.gateway.gateway import Gateway
-from trunkline.gateway.session import CallSession
+from trunkline.gateway.gc_pacing import pace_garbage_collection
 from trunkline.pipeline import Event, EventType, Metrics, ToolCall, Turn
 from trunkline.realtime.config import RealtimeProviderFactory
 

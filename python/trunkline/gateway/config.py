@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 from trunkline import registry
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
+from trunkline.loopback import is_loopback
 from trunkline.pipeline import InterruptionMode, InterruptionPolicy
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
-from trunkline.realtime.lasting import LastingProvider
 from trunkline.realtime.provider import RealtimeProvider
+from trunkline.realtime.reconnect import LastingProvider
 from trunkline.tools import ToolDefinition, ToolHandler
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class PipelineMode(StrEnum):
@@ -114,7 +113,7 @@ class GatewayConfig:
         host, _ = self.address
         if self.public_url:
             _check_public_url(self.public_url)
-        elif host not in LOOPBACK:
+        elif not is_loopback(host):
             raise InvalidConfig("public_url", f"is needed, since {self.listen_addr!r} is not a loopback address")
 
     @property
@@ -170,5 +169,5 @@ def _check_public_url(public_url: str) -> None:
     )  # a user's password must not be shown, nor anything be signed that is not sent
     if url.scheme not in {"http", "https"} or not url.hostname or not written:
         raise InvalidConfig("public_url", "must look like https://agent.example.com, without a user, a query or blanks")
-    if url.scheme == "http" and url.hostname not in LOOPBACK:
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise InvalidConfig("public_url", "must be https; http is accepted for loopback hosts only")

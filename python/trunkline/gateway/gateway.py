@@ -17,11 +17,11 @@ import anyio.to_thread
 from trunkline.clock import Clock
 from trunkline.errors import CallRejected, InvalidConfig
 from trunkline.gateway.admission import Admission, Place
+from trunkline.gateway.call import CallSession, StreamCodec
 from trunkline.gateway.config import CallInfo, GatewayConfig, ProviderName
-from trunkline.gateway.session import CallSession, StreamCodec
 from trunkline.pipeline import BridgeConfig, RealtimeBridge
 from trunkline.realtime.provider import ProcessConfig
-from trunkline.telephony.port import CarrierPort
+from trunkline.telephony.line import CarrierPort
 from trunkline.tools import ToolDispatcher
 from trunkline.transport import MessageStream, Request, Response, Route, Server, ServerLimits
 

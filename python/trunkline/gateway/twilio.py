@@ -10,11 +10,12 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import CallRejected, InvalidConfig, RemoteProtocolError, SignatureInvalid, TransportError
 from trunkline.gateway.config import CallInfo, GatewayConfig, GatewayOptions, ProviderName
 from trunkline.gateway.gateway import Gateway
-from trunkline.telephony.twilio import SignatureValidator, TwilioPort
+from trunkline.telephony.twilio import TwilioPort
 from trunkline.transport import Request, Response, Route, Upgrade, WebSocketConnection
-from trunkline.wire.telephony import twiml
 from trunkline.wire.telephony.events import StreamStarted
-from trunkline.wire.telephony.twilio import TwilioStream
+from trunkline.wire.telephony.twilio import twiml
+from trunkline.wire.telephony.twilio.signature import SignatureValidator
+from trunkline.wire.telephony.twilio.stream import TwilioStream
 
 logger = logging.getLogger("trunkline.gateway")
 

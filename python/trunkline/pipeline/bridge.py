@@ -15,16 +15,16 @@ from trunkline.audio import PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat, StreamCo
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
 from trunkline.errors import InvalidConfig, SessionClosed, TransportError, TrunklineError
-from trunkline.pipeline.bridge_config import BridgeConfig
-from trunkline.pipeline.clocked_port import ClockedPort
-from trunkline.pipeline.dialogue import Dialogue
-from trunkline.pipeline.ear import LocalEar
+from trunkline.pipeline.audio_out import ClockedPort
+from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import Event, EventLog, EventType
+from trunkline.pipeline.local_vad import LocalEar
 from trunkline.pipeline.metrics import Metrics, MetricsCollector
 from trunkline.pipeline.tool_calls import ToolCalls
+from trunkline.pipeline.turn_control import Dialogue
 from trunkline.realtime import events as happened
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.telephony.port import CarrierPort
+from trunkline.telephony.line import CarrierPort
 
 logger = logging.getLogger("trunkline.pipeline")
 

@@ -7,7 +7,7 @@ from statistics import fmean, quantiles
 from typing import Any
 
 from trunkline.clock import Clock
-from trunkline.pipeline.receipt import LatencyReceipt, ReceiptBook
+from trunkline.pipeline.latency import LatencyReceipt, ReceiptBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import anyio
 from trunkline.audio import RingBuffer
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
-from trunkline.telephony.port import CarrierPort
+from trunkline.telephony.line import CarrierPort
 
 _TINY_MS = 1e-6
 """What sums of floats may be off by: no clock tells a moment so little ahead from now, so it cannot be waited for."""

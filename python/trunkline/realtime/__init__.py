@@ -24,8 +24,6 @@ from trunkline.realtime.events import (
     UserTranscript,
     UserTurnCommitted,
 )
-from trunkline.realtime.fallback import Attempt
-from trunkline.realtime.outputs import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
     Capabilities,
     FunctionCallHandler,
@@ -33,13 +31,15 @@ from trunkline.realtime.provider import (
     RealtimeProvider,
     RealtimeSession,
 )
-from trunkline.realtime.stream import AudioStream, StreamContract
+from trunkline.realtime.reconnect.fallback import Attempt
+from trunkline.realtime.stream.items import AudioChunk, StreamStats, Transcript
+from trunkline.realtime.stream.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
-    from trunkline.realtime.client import Client, ClientStats, RealtimeClient
-    from trunkline.realtime.lasting import LastingProvider, ReconnectPolicy, Watchdog
-    from trunkline.realtime.openai import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
+    from trunkline.realtime.openai.provider import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
+    from trunkline.realtime.reconnect import LastingProvider, ReconnectPolicy, Watchdog
+    from trunkline.realtime.reconnect.client import Client, ClientStats, RealtimeClient
 
 __all__ = [
     "AgentTranscript",
@@ -92,10 +92,10 @@ __all__ = [
 
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
-    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.client"),
-    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.lasting"),
+    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.reconnect.client"),
+    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.reconnect"),
     **dict.fromkeys(
-        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai"
+        ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai.provider"
     ),
 }
 

@@ -1,9 +1,9 @@
 """Simulators of carriers and vendors, for your tests and ours."""
 
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
-from trunkline.testing.local_brain import LocalBrain
-from trunkline.testing.openai_realtime import OpenAIRealtimeSimulator
-from trunkline.testing.twilio import TwilioCaller
+from trunkline.testing.local.brain import LocalBrain
+from trunkline.testing.openai import OpenAIRealtimeSimulator
+from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
     "Brain",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import pi, sin
 from typing import Literal, Protocol
 
-from trunkline.stt.vad import EnergyDetector, VoiceActivityDetector
+from trunkline.audio.vad import EnergyDetector, VoiceActivityDetector
 
 _TONE_HZ = 400
 _TONE_RATE = 24000

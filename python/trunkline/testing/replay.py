@@ -12,10 +12,10 @@ import anyio.lowlevel
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig, TransportError
-from trunkline.transport.connection import WebSocketConnection
+from trunkline.transport.http.routing import Request, Route, Upgrade
+from trunkline.transport.http.server import Server
 from trunkline.transport.record import Ended, Entry, Message, Scrubber, read_recording
-from trunkline.transport.routing import Request, Route, Upgrade
-from trunkline.transport.server import Server
+from trunkline.transport.websocket.connection import WebSocketConnection
 
 _DEEPEST_PATH = 8
 _LARGEST_MESSAGE = 64 * 2**20

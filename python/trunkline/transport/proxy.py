@@ -3,7 +3,6 @@
 import os
 from base64 import b64encode
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -11,8 +10,8 @@ import h11
 from anyio.abc import ByteStream
 
 from trunkline.errors import ConnectionLost, InvalidConfig
-from trunkline.transport.connection import STREAM_FAILED
-from trunkline.transport.tcp import CHUNK
+from trunkline.loopback import is_loopback
+from trunkline.transport.tcp import CHUNK, STREAM_FAILED
 
 ENVIRONMENT = "environment"
 """In place of a proxy's address: go by `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not."""
@@ -92,7 +91,7 @@ def _of_environment(name: str) -> str | None:
 def _is_exempt(host: str, port: int) -> bool:
     """Whether the environment says to go there directly; this machine is never reached through a proxy."""
     host = host.lower().rstrip(".")
-    if host == "localhost" or _is_loopback(host):
+    if is_loopback(host):
         return True
     for entry in (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(","):
         name, _, wanted_port = entry.strip().lower().partition(":")
@@ -102,13 +101,6 @@ def _is_exempt(host: str, port: int) -> bool:
         if entry.strip() == "*" or (name and (host == name or host.endswith(f".{name}"))):
             return True
     return False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _parsed(address: str) -> Proxy:

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, InvalidConfig, MessageTooLarge, RemoteProtocolError
-from trunkline.transport.connection import MessageStream
+from trunkline.transport.websocket.connection import MessageStream
 
 __all__ = ["Ended", "Entry", "Message", "RecordedStream", "Recording", "Scrubber", "read_recording", "recorded"]
 

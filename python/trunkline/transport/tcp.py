@@ -9,6 +9,7 @@ import errno
 import math
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import zip_longest
@@ -21,6 +22,8 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import DeadlineExceeded
 
 CHUNK = 65_536
+STREAM_FAILED = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, ssl.SSLError)
+"""What a byte stream raises when its connection is gone, whichever stream it is."""
 HESITATION = 0.25  # seconds until the next address is tried as well
 UNDER_WAY = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from trunkline.realtime.openai import OpenAIRealtimeProvider, ServerVad
 from trunkline.realtime.provider import RealtimeProvider
 from trunkline.testing.brain import ScriptedBrain
-from trunkline.testing.openai_realtime import (
+from trunkline.testing.openai import (
     Close,
     Drop,
     Duplicate,

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from tests.testing.suites.openai_stage import FAULTS, OpenAIStage, openai_stage
-from trunkline.realtime.lasting import LastingProvider
-from trunkline.realtime.openai_session import CAPABILITIES
+from trunkline.realtime.openai.session import CAPABILITIES
+from trunkline.realtime.reconnect import LastingProvider
 from trunkline.testing.suites import RealtimeProviderSuite, Scene
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.testing.suites.openai_stage import DELTA, FAULTS, OpenAIStage, openai_stage
 from trunkline.realtime.events import ResponseFinished, ToolCallRequested
-from trunkline.realtime.openai_session import CAPABILITIES
+from trunkline.realtime.openai.session import CAPABILITIES
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.testing.brain import CallTool, Heard, Say
-from trunkline.testing.openai_realtime import Duplicate, Fault, Reorder
+from trunkline.testing.openai import Duplicate, Fault, Reorder
 from trunkline.testing.suites import RealtimeProviderSuite, Scene
 from trunkline.testing.suites.realtime_listener import Listener
 from trunkline.tools.definition import ToolDefinition

@@ -12,7 +12,7 @@ import pytest
 
 from tests.testing.suites.openai_stage import OpenAIStage, openai_stage
 from trunkline.realtime.events import SessionEvent
-from trunkline.realtime.openai_session import CAPABILITIES, OpenAIRealtimeSession
+from trunkline.realtime.openai.session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities
 from trunkline.testing.suites import RealtimeProviderSuite, Scene, Trouble
 from trunkline.testing.suites.cancellation import cut_at

@@ -1,0 +1,21 @@
+"""OpenAI's Realtime API."""
+
+from trunkline.realtime.openai.provider import (
+    OpenAIRealtimeFactory,
+    OpenAIRealtimeProvider,
+    SemanticVad,
+    ServerVad,
+    SessionOptions,
+    Transcription,
+    TurnDetection,
+)
+
+__all__ = [
+    "OpenAIRealtimeFactory",
+    "OpenAIRealtimeProvider",
+    "SemanticVad",
+    "ServerVad",
+    "SessionOptions",
+    "Transcription",
+    "TurnDetection",
+]

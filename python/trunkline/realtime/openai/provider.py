@@ -1,0 +1,366 @@
+"""OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
+
+import os
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack
+from urllib.parse import quote, urlsplit
+
+from trunkline.audio import AudioFormat
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.conversation import HistoryItem
+from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
+from trunkline.loopback import is_loopback
+from trunkline.realtime.config import RealtimeConfig, VADMode
+from trunkline.realtime.openai.dialect import BetaStream
+from trunkline.realtime.openai.errors import Failures
+from trunkline.realtime.openai.session import CAPABILITIES, OpenAIRealtimeSession
+from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.stream.stream import StreamContract
+from trunkline.transport import MessageStream, connect_websocket, recorded
+from trunkline.wire.realtime import flat_session
+from trunkline.wire.realtime.openai.commands import update_session
+from trunkline.wire.realtime.openai.decode import parse
+from trunkline.wire.realtime.openai.events import ErrorReceived, ServerEvent, SessionCreated, SessionUpdated
+from trunkline.wire.realtime.openai.options import (
+    DEFAULT_VOICE,
+    SemanticVad,
+    ServerVad,
+    SessionOptions,
+    Transcription,
+    TurnDetection,
+    merged,
+    refuse_unknown,
+    session_object,
+)
+from trunkline.wire.realtime.openai.schema import check_session
+from trunkline.wire.realtime.openai.session import FORMATS, PCM, VENDOR, SessionInfo
+
+__all__ = [
+    "OpenAIRealtimeFactory",
+    "OpenAIRealtimeProvider",
+    "SemanticVad",
+    "ServerVad",
+    "SessionOptions",
+    "Transcription",
+    "TurnDetection",
+]
+
+DEFAULT_MODEL = "gpt-realtime-2.1"
+BASE_URL = "https://api.openai.com/v1"
+MAX_MESSAGE = 16 * 2**20
+
+_NO_TEMPERATURE = "OpenAI's Realtime protocol has no such field; leave it None (servers of the older dialect have it)"
+
+
+class OpenAIRealtimeProvider(StreamContract):
+    """Sessions with OpenAI, or with a server that speaks the same protocol.
+
+    What the constructor says holds for every session; a session's `ProcessConfig` goes before it, and its `extensions["openai"]`, fields
+    of the vendor's own session object, before both; what is said for one answer (`create_response`) goes before all.
+
+    Args:
+        api_key: The key; the environment variable `OPENAI_API_KEY` if None. It is never shown.
+        model: The vendor's name of the model.
+        base_url: Where the API is; `http` and `ws` for this machine only.
+        dialect: "ga", as the vendor speaks today, or "beta", as some other servers still do; None finds out by what the server says first.
+        api_key_header: Which header carries the key: "Authorization" (as `Bearer`), or another that holds nothing else.
+        organization: The organization to bill, if the key has several.
+        project: The project to bill, likewise.
+        safety_identifier: A stable, anonymous name of the end user.
+        transcribe_output: Whether the model's words are told.
+        tls: What to trust; the system's certificates if None.
+        record: A file for every message both ways, as JSON lines without secrets; a further session writes a file beside it.
+        proxy: The address of an HTTP proxy, with its user and password if it needs them; None for none, "environment" for what
+            `HTTPS_PROXY` and `NO_PROXY` say.
+        connect_timeout: Seconds for connection, handshake and session setup together.
+        ping_interval: Seconds of silence before the vendor is pinged; None for never.
+        ping_timeout: Seconds to wait for a sign of life after a ping; None for ever.
+        clock: Where time comes from.
+        session: How sessions should be: voice, instructions, turn detection and the rest of `SessionOptions`.
+
+    Raises:
+        InvalidConfig: There is no key, no such option, or a value cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        model: str = DEFAULT_MODEL,
+        base_url: str = BASE_URL,
+        dialect: Literal["ga", "beta"] | None = None,
+        api_key_header: str = "Authorization",
+        organization: str | None = None,
+        project: str | None = None,
+        safety_identifier: str | None = None,
+        transcribe_output: bool = True,
+        tls: ssl.SSLContext | None = None,
+        proxy: str | None = "environment",
+        record: str | Path | None = None,
+        connect_timeout: float = 10.0,
+        ping_interval: float | None = 20.0,
+        ping_timeout: float | None = 20.0,
+        clock: Clock = SYSTEM_CLOCK,
+        **session: Unpack[SessionOptions],
+    ) -> None:
+        refuse_unknown(session)
+        if dialect not in {None, "ga", "beta"}:
+            raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
+        self._api_key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
+        self._model = model
+        self._base_url = base_url
+        self._url = _websocket_url(base_url, model)
+        self._dialect = dialect
+        self._api_key_header = api_key_header
+        self._identity = {
+            "OpenAI-Organization": organization,
+            "OpenAI-Project": project,
+            "OpenAI-Safety-Identifier": safety_identifier,
+        }
+        self._transcribe_output = transcribe_output
+        self._tls = tls
+        self._proxy = proxy
+        self._record = record
+        self._connect_timeout = connect_timeout
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        self._clock = clock
+        self._options = session
+        self._failures = Failures(self._api_key)
+        self._session_object(ProcessConfig())  # so that a bad option is refused here
+
+    @classmethod
+    def azure(cls, resource: str, *, deployment: str, api_key: str | None = None, **options: Any) -> Self:
+        """Sessions with a deployment on Azure OpenAI, which speaks the same protocol at an address of its own.
+
+        Args:
+            resource: The resource's name, the first part of its address, or the whole address `https://….openai.azure.com`.
+            deployment: The deployment's name, which stands for the model.
+            api_key: The resource's key; the environment variable `AZURE_OPENAI_API_KEY` if None.
+            options: Further arguments of the constructor.
+
+        Raises:
+            InvalidConfig: As the constructor; or the resource is neither a name nor an address.
+        """
+        key = api_key or os.environ.get("AZURE_OPENAI_API_KEY", "")
+        if not key:
+            raise InvalidConfig("api_key", "pass one, or set the environment variable AZURE_OPENAI_API_KEY")
+        origin = resource.rstrip("/")
+        if re.fullmatch(r"[A-Za-z0-9-]+", resource):
+            origin = f"https://{resource}.openai.azure.com"
+        elif "://" not in resource:
+            raise InvalidConfig("resource", f"must be a name or an https address, got {resource!r}")
+        options = {"api_key_header": "api-key", **options}
+        return cls(api_key=key, model=deployment, base_url=f"{origin}/openai/v1", **options)
+
+    def __repr__(self) -> str:
+        voice = self._options.get("voice", DEFAULT_VOICE)
+        return f"OpenAIRealtimeProvider(model={self._model!r}, voice={voice!r}, base_url={self._base_url!r})"
+
+    @staticmethod
+    def factory(**options: Any) -> "OpenAIRealtimeFactory":
+        """What makes providers of a `RealtimeConfig`; `options` are constructor arguments that all of them get."""
+        return OpenAIRealtimeFactory(**options)
+
+    @property
+    def name(self) -> str:
+        """The vendor's name, as in the registry."""
+        return VENDOR
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its sessions can do."""
+        return CAPABILITIES
+
+    @asynccontextmanager
+    async def connect(self, config: ProcessConfig) -> AsyncIterator[OpenAIRealtimeSession]:
+        """Open a session: `async with provider.connect(config) as session`; leaving the block closes it.
+
+        Leave the block in the task and the cancel scope in which you entered it.
+
+        Raises:
+            InvalidConfig: The configuration asks for what the protocol does not have.
+            AuthFailed: The key was refused.
+            trunkline.errors.RateLimited: Too many requests, or the quota is used up.
+            ModelUnavailable: There is no such model for this key.
+            RequestRejected: The vendor refused the session's settings.
+            ProviderUnavailable: The vendor is down.
+            ConnectionFailed: The vendor could not be reached, or had no session ready in time.
+        """
+        wanted = self._session_object(config)
+        refusal: ProviderError | None = None
+        async with AsyncExitStack() as stack:
+            session: OpenAIRealtimeSession | None = None
+            try:
+                # One deadline for dialling, which keeps it by itself, and for what follows.
+                deadline = self._clock.now() + self._connect_timeout
+                stream = await stack.enter_async_context(self._dial())
+                with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
+                    session = await self._set_up(stream, wanted, config.history)
+                if session is None:
+                    raise DeadlineExceeded("setting up a session", self._connect_timeout)
+            except (TransportError, RemoteProtocolError) as error:
+                refusal = self._failures.refused(error)
+            if session is None:
+                assert refusal is not None  # noqa: S101 - the one or the other
+                raise refusal  # here, so that the vendor's own words, which may repeat the key, are not even its context
+            try:
+                yield session
+            finally:
+                await session.aclose()
+
+    def _dial(self) -> AbstractAsyncContextManager[MessageStream]:
+        bearer = self._api_key_header.lower() == "authorization"
+        headers = [(self._api_key_header, f"Bearer {self._api_key}" if bearer else self._api_key)]
+        headers += [(name, value) for name, value in self._identity.items() if value]
+        if self._dialect == "beta":
+            headers.append(flat_session.HEADER)
+        connecting = connect_websocket(
+            self._url,
+            headers=headers,
+            tls=self._tls,
+            proxy=self._proxy,
+            connect_timeout=self._connect_timeout,
+            max_size=MAX_MESSAGE,
+            ping_interval=self._ping_interval,
+            ping_timeout=self._ping_timeout,
+            clock=self._clock,
+        )
+        return recorded(connecting, self._record, secrets=[self._api_key], clock=self._clock)
+
+    async def _set_up(
+        self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
+    ) -> OpenAIRealtimeSession:
+        created = await self._wait_for(stream, SessionCreated)
+        beta = created.beta if self._dialect is None else self._dialect == "beta"
+        if beta:
+            stream = BetaStream(stream)
+        await stream.send(update_session(wanted))
+        info = await self._wait_for(stream, SessionUpdated)
+        info = replace(info, session_id=info.session_id or created.session_id, beta=beta)
+        session = OpenAIRealtimeSession(
+            stream, info, transcribe_output=self._transcribe_output, failures=self._failures
+        )
+        await session.seed(history)
+        return session
+
+    async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
+        """Read up to an event, past those that other servers send first; an error here is a refusal."""
+        while True:
+            event: ServerEvent = parse(await stream.receive())
+            if isinstance(event, ErrorReceived):
+                raise self._failures.told(event.error)
+            if isinstance(event, kind):
+                return event.session
+
+    def _session_object(self, config: ProcessConfig) -> dict[str, Any]:
+        options = self._options.copy()
+        if config.voice is not None:
+            options["voice"] = config.voice
+        if config.instructions is not None:
+            options["instructions"] = config.instructions
+        if config.temperature is not None:
+            options["temperature"] = config.temperature
+        if options.get("temperature") is not None and self._dialect != "beta":
+            raise InvalidConfig("temperature", _NO_TEMPERATURE)
+        wanted = session_object(
+            options,
+            input_format=_format(config.input_format),
+            output_format=_format(config.output_format),
+            tools=config.functions,
+        )
+        extension = config.extensions.get(VENDOR, {})
+        if not isinstance(extension, Mapping):
+            raise InvalidConfig(f"extensions[{VENDOR!r}]", "must be a mapping of session fields")
+        if isinstance(extension.get("tools"), list | tuple):
+            extension = {**extension, "tools": [*wanted.get("tools", ()), *extension["tools"]]}
+        wanted = merged(wanted, extension)
+        check_session(wanted, beta=self._dialect == "beta")
+        if not config.allow_interruption and wanted["audio"]["input"]["turn_detection"] is not None:
+            wanted = merged(wanted, {"audio": {"input": {"turn_detection": {"interrupt_response": False}}}})
+        if self._dialect == "beta":
+            flat_session.to_beta(update_session(wanted))  # refused now rather than once the line is open
+        return wanted
+
+
+class OpenAIRealtimeFactory:
+    """Makes providers of a `RealtimeConfig`.
+
+    Args:
+        options: Constructor arguments that every provider gets: the key, model, voice and instructions of a configuration go before
+            them, and they before what the configuration only has as a default (turn detection, token limit, transcripts).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    def name(self) -> str:
+        """The vendor's name, as in the registry."""
+        return VENDOR
+
+    def create(self, config: RealtimeConfig) -> OpenAIRealtimeProvider:
+        """A provider as configured; what is about one session (functions, …) is in `config.to_process_config()`.
+
+        Raises:
+            InvalidConfig: The configuration is for another vendor, or asks for what this one does not have.
+        """
+        if config.provider.lower() not in {"", VENDOR}:
+            raise InvalidConfig("provider", f"is {config.provider!r}, but this is the factory of {VENDOR!r}")
+        if config.temperature is not None and self._options.get("dialect") != "beta":
+            raise InvalidConfig("temperature", _NO_TEMPERATURE)
+        options: dict[str, Any] = {
+            "turn_detection": _turn_detection(config),
+            "max_output_tokens": config.max_tokens,
+            "transcribe_output": config.transcribe_output,
+            **self._options,
+        }
+        if not config.transcribe_input:
+            options["transcription"] = None
+        said = {
+            "api_key": config.api_key,
+            "model": config.model,
+            "voice": config.voice,
+            "instructions": config.instructions,
+        }
+        options |= {name: value for name, value in said.items() if value is not None}
+        return OpenAIRealtimeProvider(**options)
+
+
+def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
+    if config.vad_mode is not VADMode.SERVER:
+        return None
+    return ServerVad(
+        threshold=config.vad_threshold,
+        prefix_padding_ms=config.vad_prefix_padding_ms,
+        silence_duration_ms=config.vad_silence_duration_ms,
+    )
+
+
+def _format(wish: AudioFormat | None) -> AudioFormat:
+    return PCM if wish is None or wish not in FORMATS else wish
+
+
+def _checked_key(api_key: str) -> str:
+    if not api_key:
+        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
+    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise InvalidConfig("api_key", "holds characters that a key cannot have")
+    return api_key
+
+
+def _websocket_url(base_url: str, model: str) -> str:
+    address = urlsplit(base_url)
+    if address.username is not None or address.query or address.fragment:
+        raise InvalidConfig("base_url", "must be an address without user, query and fragment")
+    if not address.hostname or address.scheme not in {"http", "https", "ws", "wss"}:
+        raise InvalidConfig("base_url", f"must be an https or wss address, got {base_url!r}")
+    secure = address.scheme in {"https", "wss"}
+    if not secure and not is_loopback(address.hostname):
+        raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
+    scheme = "wss" if secure else "ws"
+    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"

@@ -1,0 +1,1 @@
+"""The demo's conversation: a receptionist with local ears and voice."""

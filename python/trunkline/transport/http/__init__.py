@@ -1,0 +1,1 @@
+"""HTTP: a client, and a server for HTTP and WebSocket."""

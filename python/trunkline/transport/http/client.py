@@ -1,0 +1,187 @@
+"""An HTTP client for the vendors' REST interfaces: one deadline, bounded bodies, typed errors. httpx is imported when it is first used."""
+
+import json as json_module
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import anyio
+
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    InvalidConfig,
+    MessageTooLarge,
+    RemoteProtocolError,
+)
+from trunkline.transport.http.headers import Headers
+from trunkline.transport.tls import system_trust
+
+if TYPE_CHECKING:
+    import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """What the server said, read to its end, whatever the status."""
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            RemoteProtocolError: It is not JSON.
+        """
+        try:
+            return json_module.loads(self.body)
+        except ValueError as error:
+            raise RemoteProtocolError("http", "a body that is not JSON") from error
+
+
+class HttpClient:
+    """Keeps connections to one or several hosts; use it in `async with`.
+
+    It follows no redirects, keeps no cookies and reads no environment variables. Of an address only scheme and host are ever told in an
+    error, and nothing is logged, since keys travel in paths and queries.
+
+    Args:
+        base_url: What a relative URL is relative to.
+        timeout: Seconds for a whole request, from connecting to the last byte.
+        tls: What to trust; the system's certificates if None.
+        max_body: Bytes that an answer may have.
+        clock: Where time comes from.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str = "",
+        timeout: float = 30.0,
+        tls: ssl.SSLContext | None = None,
+        max_body: int = 16 * 2**20,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._base_url = base_url if not base_url or base_url.endswith("/") else f"{base_url}/"
+        self._timeout = timeout
+        self._tls = tls
+        self._max_body = max_body
+        self._clock = clock
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        import httpx
+
+        # The transport alone: httpx's own client writes whole addresses, keys and all, into its log.
+        self._transport = httpx.AsyncHTTPTransport(verify=self._tls or system_trust(), trust_env=False)
+        return self
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        form: Iterable[tuple[str, str]] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+    ) -> HttpResponse:
+        """Send one request and read the whole answer.
+
+        Args:
+            method: As in HTTP.
+            url: Absolute, or relative to `base_url`.
+            headers: Besides those that the body needs.
+            form: Pairs, sent as a form in their order; at most one of `form`, `json` and `content`.
+            json: Anything that JSON can hold.
+            content: Bytes as they are.
+            timeout: Seconds, in place of the client's.
+
+        Raises:
+            InvalidConfig: The URL cannot be used.
+            ConnectionLost: The host cannot be reached, or the connection broke.
+            MessageTooLarge: The answer is larger than `max_body`.
+            DeadlineExceeded: It took longer than the timeout.
+        """
+        import httpx
+
+        if self._transport is None:
+            raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
+        sent = list(headers)
+        if form is not None:
+            content = urlencode(list(form)).encode()
+            sent.append(("Content-Type", "application/x-www-form-urlencoded"))
+        whole = urljoin(self._base_url, url)
+        try:
+            request = httpx.Request(method, whole, headers=sent, content=content, json=json)
+            where = _origin(whole)
+        except (httpx.InvalidURL, ValueError):
+            raise InvalidConfig("url", "not an address of the form https://host/path") from None
+        seconds = self._timeout if timeout is None else timeout
+        response: HttpResponse | None = None
+        with self._clock.move_on_after(seconds):
+            response = await self._exchange(self._transport, request, where)
+        if response is None:
+            raise DeadlineExceeded(f"{method} {where}", seconds)
+        return response
+
+    async def _exchange(
+        self, transport: "httpx.AsyncHTTPTransport", request: "httpx.Request", where: str
+    ) -> HttpResponse:
+        import httpx
+
+        try:
+            response = await transport.handle_async_request(request)
+            try:
+                body = bytearray()
+                # Leaving the loop would leave httpcore's nested generators unfinished; a cancelled read unwinds them all.
+                with anyio.CancelScope() as reading:
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > self._max_body:
+                            reading.cancel()
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
+        if len(body) > self._max_body:
+            raise MessageTooLarge(self._max_body)
+        return HttpResponse(response.status_code, Headers(response.headers.multi_items()), bytes(body))
+
+    async def aclose(self) -> None:
+        """Close what is open; any number of times."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: httpx and httpcore wrap it twice."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return str(error) or type(error).__name__

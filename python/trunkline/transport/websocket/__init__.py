@@ -1,0 +1,1 @@
+"""WebSocket connections: the client and what client and server share."""

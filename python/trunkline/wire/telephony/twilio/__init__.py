@@ -1,0 +1,1 @@
+"""Twilio's protocols: media streams, TwiML, signatures."""
