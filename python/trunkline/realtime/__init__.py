@@ -13,6 +13,7 @@ from trunkline.realtime.events import (
     ResponseFinished,
     ResponseStarted,
     SessionEnded,
+    SessionEnding,
     SessionEvent,
     SessionReady,
     SessionRotated,
@@ -24,6 +25,7 @@ from trunkline.realtime.events import (
     UserTranscript,
     UserTurnCommitted,
 )
+from trunkline.realtime.items import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
     Capabilities,
     FunctionCallHandler,
@@ -32,7 +34,6 @@ from trunkline.realtime.provider import (
     RealtimeSession,
 )
 from trunkline.realtime.reconnect.fallback import Attempt
-from trunkline.realtime.stream.items import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.stream.stream import AudioStream, StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
@@ -71,6 +72,7 @@ __all__ = [
     "SemanticVad",
     "ServerVad",
     "SessionEnded",
+    "SessionEnding",
     "SessionEvent",
     "SessionReady",
     "SessionRotated",

@@ -1,14 +1,21 @@
-"""What happens in a realtime session, in every vendor's case told alike: one frozen class per event.
+"""What happens in a realtime session, told alike for every vendor: one frozen class per event.
 
-A vendor's own events (`trunkline.wire.realtime`) become these; the bridge and the facades are written against these alone. Ids are the
-vendor's, or "" where it has none. Fields in milliseconds count audio, not time.
+A vendor's own events (`trunkline.wire.realtime`) become these; the bridge and the facades are written against these alone. Ids are never
+empty: where the vendor has none, its session mints them, one for each turn of the user, each answer, each item of an answer, and each tool
+call. An event made without one raises `LocalProtocolError`. Fields in milliseconds count audio, not time.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import ProviderError
+from trunkline.errors import LocalProtocolError, ProviderError
+
+
+def _check_id(event: object, **ids: str) -> None:
+    for name, value in ids.items():
+        if not value:
+            raise LocalProtocolError(f"{type(event).__name__} needs {name}; mint one where the vendor has none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +27,49 @@ class SessionReady:
     output_format: AudioFormat
     model: str = ""
 
+    def __post_init__(self) -> None:
+        _check_id(self, session_id=self.session_id)
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The vendor heard the user begin to speak; `item_id` is what the user's turn will be called."""
+    """The vendor heard the user begin to speak; only with `Capabilities.reports_speech`.
 
-    item_id: str = ""
-    audio_start_ms: int = 0
+    Args:
+        item_id: What the user's turn will be called.
+        audio_start_ms: Where in the audio that was given to `send_audio`, all of it; None where the vendor does not say.
+    """
+
+    item_id: str
+    audio_start_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_id(self, item_id=self.item_id)
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The vendor heard the user stop."""
+    """The vendor heard the user stop; its fields are those of `SpeechStarted`."""
 
-    item_id: str = ""
-    audio_end_ms: int = 0
+    item_id: str
+    audio_end_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_id(self, item_id=self.item_id)
 
 
 @dataclass(frozen=True, slots=True)
 class UserTurnCommitted:
-    """What the user said became an item of the conversation, behind `previous_item_id` if the vendor said so.
+    """What the user said became an item of the conversation.
 
-    Here is its place in the conversation: the words come later under the same id, often after the answer has begun.
+    Here is its place in the conversation: the words come later under the same id, often after the answer has begun. A vendor that does not
+    tell of it leaves it out; then the first event of the turn is its place.
     """
 
-    item_id: str = ""
-    previous_item_id: str = ""
+    item_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, item_id=self.item_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +78,36 @@ class UserTranscript:
 
     text: str
     is_final: bool
-    item_id: str = ""
+    item_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, item_id=self.item_id)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
     """The model begins an answer."""
 
-    response_id: str = ""
+    response_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, response_id=self.response_id)
 
 
 @dataclass(frozen=True, slots=True)
 class AudioReceived:
-    """Audio of the answer, in the session's output format, any number of bytes."""
+    """Audio of the answer, in the session's output format, any number of bytes.
+
+    `item_id` is what `truncate` takes: a vendor whose items have several spoken parts gives each part an item id of its own.
+    """
 
     audio: bytes
-    item_id: str = ""
-    response_id: str = ""
+    item_id: str
+    response_id: str
+
+    def __post_init__(self) -> None:
+        if not self.item_id or not self.response_id:
+            _check_id(self, item_id=self.item_id, response_id=self.response_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +116,11 @@ class AgentTranscript:
 
     text: str
     is_final: bool
-    item_id: str = ""
-    response_id: str = ""
+    item_id: str
+    response_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, item_id=self.item_id, response_id=self.response_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +130,10 @@ class ToolCallRequested:
     call_id: str
     name: str
     arguments: str
-    response_id: str = ""
+    response_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, call_id=self.call_id, response_id=self.response_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +141,9 @@ class ToolCallCancelled:
     """The vendor takes a tool call back; no answer is wanted any more."""
 
     call_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, call_id=self.call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +170,48 @@ class Usage:
 class ResponseFinished:
     """The answer is over: no more audio, words or tool calls of it will come. `reason` is the vendor's word for why it was cut."""
 
-    response_id: str = ""
+    response_id: str
     status: Literal["completed", "cancelled", "incomplete", "failed"] = "completed"
     reason: str = ""
     usage: Usage | None = None
     error: ProviderError | None = None
 
+    def __post_init__(self) -> None:
+        _check_id(self, response_id=self.response_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The vendor dropped its answer because the user spoke."""
+    """The vendor dropped its answer because the user spoke; `ResponseFinished` of it may follow or have come before."""
 
-    response_id: str = ""
+    response_id: str
+
+    def __post_init__(self) -> None:
+        _check_id(self, response_id=self.response_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnding:
+    """The vendor said when it will end the session, in seconds of the provider's clock: `RealtimeSession.ending_at` from now on."""
+
+    ending_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRotated:
-    """The vendor's session was replaced by a new one that knows the conversation."""
+    """The vendor's session was replaced by a new one that knows the conversation. Its formats may be others than before.
+
+    `provider` is the name of the provider that the new session comes from.
+    """
 
     session_id: str
+    input_format: AudioFormat
+    output_format: AudioFormat
+    provider: str
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check_id(self, session_id=self.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +243,7 @@ SessionEvent = (
     | ToolCallCancelled
     | ResponseFinished
     | Interrupted
+    | SessionEnding
     | SessionRotated
     | ErrorReported
     | SessionEnded

@@ -1,6 +1,10 @@
-"""What a realtime provider and its session are, whoever the vendor is."""
+"""What a realtime provider and its session are, whoever the vendor is: the contract that everything general is written against.
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+A third party's provider needs `connect`, the properties and the session's methods; it inherits `StreamContract`
+(`trunkline.realtime.stream`) for `process_audio_stream` and `aclose`. `trunkline.testing.suites.realtime` checks the rest.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,7 +13,9 @@ from trunkline.audio import AudioFormat
 from trunkline.conversation import HistoryItem
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.events import SessionEvent
+from trunkline.realtime.items import AudioChunk, StreamStats, Transcript
 from trunkline.tools.definition import ToolDefinition
+from trunkline.tools.schema import definition_of
 
 FunctionCallHandler = Callable[[str, str, str], Any | Awaitable[Any]]
 """Called with (call id, tool name, arguments as JSON text); returns any JSON-able value or raises. May be `async`."""
@@ -19,51 +25,68 @@ FunctionCallHandler = Callable[[str, str, str], Any | Awaitable[Any]]
 class Capabilities:
     """What a session can do. Ask for the capability, never for the vendor's name.
 
+    A provider tells what its sessions can do at best; an open session tells what it can do as it was configured. A flag that is False
+    means that the method raises `LocalProtocolError`, unless the attribute says otherwise.
+
     Attributes:
+        input_rate: Sample rate in hertz of linear16 audio to the vendor.
+        output_rate: Sample rate in hertz of linear16 audio from the vendor.
         native_formats: Formats the vendor takes and gives without conversion, besides linear16 at the two rates.
-        input_rate: Sample rate in hertz of linear16 audio to the vendor, `output_rate` of audio from it.
-        truncate: The model's memory of an answer can be cut to what was heard.
-        cancel: A running answer can be cancelled.
-        manual_turns: Turns can be committed by hand. A provider says so if the vendor's voice activity detection can be switched off, a
-            session if it is off.
-        interrupts_itself: The vendor cancels a running answer by itself when it hears the user. A session that was asked not to
-            (`allow_interruption`) must say False, else nobody cancels its answers.
-        resume: A broken session can be taken up again.
-        session_limit: Seconds after which the vendor ends a session; None where it does not.
+        reports_speech: `SpeechStarted` and `SpeechStopped` are told. Where they are not, whoever uses the session detects speech itself.
+        commit: The user's turn can be ended with `commit_audio`, since the vendor's own turn detection is off or can be switched off.
+        clear: The user's audio that was not committed can be dropped with `clear_audio`.
+        cancel: A running answer can be stopped with `cancel_response`.
+        truncate: The model's memory of an answer can be cut to what was heard, with `truncate`.
+        response_instructions: `create_response` takes instructions that hold for one answer alone.
+        seeds_tool_calls: `ProcessConfig.history` may hold tool calls and results, and calls without a result may be answered in the new
+            session. Where False, the provider puts them into words or leaves them out, and answers of earlier calls are not accepted.
+        interrupts_itself: The vendor stops a running answer by itself when it hears the user. A session that was asked not to
+            (`allow_interruption`) must say False, else nobody stops its answers.
+        answers_turns: The vendor answers the user's turn by itself. Where False, an answer comes only of `create_response`.
+        resume: A session that broke can be taken up by the vendor with its own memory, instead of being told the history.
     """
 
     input_rate: int
     output_rate: int
     native_formats: tuple[AudioFormat, ...] = ()
+    reports_speech: bool = True
+    commit: bool = False
+    clear: bool = False
+    cancel: bool = False
     truncate: bool = False
-    cancel: bool = True
-    manual_turns: bool = False
+    response_instructions: bool = False
+    seeds_tool_calls: bool = False
     interrupts_itself: bool = True
+    answers_turns: bool = True
     resume: bool = False
-    session_limit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessConfig:
     """How one session should be; what is set here goes before what the provider was built with.
 
     Args:
         instructions: System prompt of the conversation.
         voice: The vendor's name of the voice to speak with.
-        functions: Tools that the model may call.
-        on_function_call: Runs a tool call; where it is None, calls go to the handlers the bridge was given.
+        functions: Tools that the model may call: definitions, plain functions or pydantic models. Whoever runs the session (a bridge, an
+            `AudioStream`, an agent) runs functions and models; the session itself only tells the model of `definitions`.
+        on_function_call: Runs the calls of definitions that have no handler.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
         extensions: Further options by vendor: `{"openai": {...}}`; they reach the wire as they are, and unknown ones are refused.
-        input_format: The format the caller would like to send; honoured where the vendor has it.
+        input_format: The format the caller would like to send; taken where the vendor has it. The session's `input_format` decides.
         output_format: The format the caller would like to get, likewise.
-        allow_interruption: False: the vendor must not cancel its answer when the user speaks.
+        allow_interruption: False: the vendor must not stop its answer when the user speaks.
         history: What went before, oldest first: the model is told it when the session is set up, and answers nothing of it by itself.
-            A tool call whose result is not among it is still being worked on: `send_tool_result` takes its answer in the new session.
+            A tool call whose result is not among it is still being worked on: `send_tool_result` takes its answer in the new session,
+            where `Capabilities.seeds_tool_calls` says so.
+
+    Raises:
+        InvalidConfig: A value is out of its bounds, or a function cannot be a tool.
     """
 
     instructions: str | None = None
     voice: str | None = None
-    functions: Sequence[ToolDefinition] = ()
+    functions: Sequence[ToolDefinition | Callable[..., Any]] = ()
     on_function_call: FunctionCallHandler | None = None
     temperature: float | None = None
     extensions: Mapping[str, Any] = field(default_factory=dict)
@@ -76,17 +99,27 @@ class ProcessConfig:
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise InvalidConfig("temperature", f"must be between 0 and 2, got {self.temperature!r}")
 
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        """What the model is told of `functions`.
+
+        Raises:
+            InvalidConfig: A function cannot be a tool.
+        """
+        return tuple(tool if isinstance(tool, ToolDefinition) else definition_of(tool) for tool in self.functions)
+
 
 class RealtimeSession(Protocol):
     """One conversation with a vendor's model.
 
-    You must iterate over the session until it ends: iterating is what reads the vendor's connection. The other methods may be called from
-    any task meanwhile. After the end they raise `SessionClosed`.
+    You must iterate over the session until it ends: iterating is what reads the vendor's connection. One task iterates; the other methods
+    may be called from any task meanwhile. After the end, and where the connection is lost before the events tell so, every one of them
+    raises `SessionClosed`; each is safe to cancel: the command was then sent or it was not, never half.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this session can do."""
+        """What this session can do, as it is configured."""
         ...
 
     @property
@@ -99,53 +132,165 @@ class RealtimeSession(Protocol):
         """The format of `AudioReceived.audio`, as the vendor confirmed it."""
         ...
 
+    @property
+    def ending_at(self) -> float | None:
+        """When the vendor will end this session, in seconds of the provider's clock; None where it does not say.
+
+        It may change while the session runs; `SessionEnding` tells when it does.
+        """
+        ...
+
     def __aiter__(self) -> AsyncIterator[SessionEvent]:
-        """The events; the first is `SessionReady`, the last `SessionEnded`."""
+        """The events: the first is `SessionReady`, the last `SessionEnded`, after which iterating stops.
+
+        Failures of the vendor or of its connection are events too (`ErrorReported`, `SessionEnded`); iterating raises nothing but
+        cancellation. An event that cannot be read costs nothing but itself.
+        """
         ...
 
     async def send_audio(self, audio: bytes) -> None:
-        """Send the user's audio, any number of bytes of `input_format`."""
+        """Send the user's audio: any number of bytes of `input_format`, also parts of a sample.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
         ...
 
     async def send_text(self, text: str) -> None:
-        """Say something as the user, in text, and ask for an answer."""
+        """Say something as the user, in text, and ask for an answer as soon as none is running.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
+        ...
+
+    async def say(self, text: str) -> None:
+        """Let the agent speak exactly this sentence, in whatever way the vendor allows.
+
+        It is spoken as soon as no answer is running and the user does not speak; it does not wait for tool calls to be answered, and it
+        becomes part of the conversation. It is told like any answer: `ResponseStarted`, audio, words, `ResponseFinished`.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
         ...
 
     async def commit_audio(self) -> None:
-        """End the user's turn by hand; only with the vendor's voice activity detection off."""
+        """End the user's turn; with `Capabilities.commit` only. It asks for no answer, unless `Capabilities.answers_turns`.
+
+        Raises:
+            LocalProtocolError: The vendor ends turns by itself.
+            SessionClosed: The session is over.
+        """
         ...
 
     async def clear_audio(self) -> None:
-        """Forget the user's audio that was not committed."""
+        """Drop the user's audio that was not committed; with `Capabilities.clear` only.
+
+        Raises:
+            LocalProtocolError: The vendor cannot do so.
+            SessionClosed: The session is over.
+        """
         ...
 
-    async def create_response(self, instructions: str | None = None, *, during_tools: bool = False) -> None:
-        """Ask for an answer, as soon as none is running; `instructions` hold for this answer alone.
+    async def create_response(self, instructions: str | None = None) -> None:
+        """Ask for an answer, as soon as none is running, the user does not speak and all tool calls are answered.
 
         Args:
-            instructions: What the answer should be.
-            during_tools: Do not wait until the tool calls of the last answer have been answered.
+            instructions: What holds for this answer alone; with `Capabilities.response_instructions` only.
+
+        Raises:
+            LocalProtocolError: The vendor takes no instructions for one answer.
+            SessionClosed: The session is over.
         """
         ...
 
     async def cancel_response(self) -> None:
-        """Stop the running answer; harmless when there is none."""
+        """Stop the running answer; harmless when there is none. Nothing more of it comes but `ResponseFinished`.
+
+        With `Capabilities.cancel` only.
+
+        Raises:
+            LocalProtocolError: The vendor cannot do so.
+            SessionClosed: The session is over.
+        """
         ...
 
     async def truncate(self, item_id: str, *, heard_ms: int) -> None:
-        """Cut the model's memory of its item to the first `heard_ms` milliseconds."""
+        """Cut the model's memory of an item of its answers to the first `heard_ms` milliseconds of audio.
+
+        An item that the session does not know, or of which less was generated, is left as it is. With `Capabilities.truncate` only.
+
+        Raises:
+            LocalProtocolError: The vendor cannot do so.
+            SessionClosed: The session is over.
+        """
         ...
 
-    async def send_tool_result(self, call_id: str, result: str) -> None:
-        """Answer a tool call, once; the model goes on when all calls of its response are answered."""
+    async def send_tool_result(self, call_id: str, result: Any) -> None:
+        """Answer a tool call, once; the model goes on when all calls of its answer have their results.
+
+        Args:
+            call_id: The id of `ToolCallRequested`.
+            result: Text as it is, anything else as JSON: what `json` takes, pydantic models and dataclasses.
+
+        Raises:
+            LocalProtocolError: There is no such call, or it was answered before.
+            ToolError: The result cannot be made JSON; nothing was sent.
+            SessionClosed: The session is over.
+        """
         ...
 
     async def update_instructions(self, instructions: str) -> None:
-        """Change the system prompt from now on."""
+        """Change the system prompt from now on.
+
+        Raises:
+            SessionClosed: The session is over.
+        """
         ...
 
     async def aclose(self) -> None:
-        """End the session; any number of times, from any task."""
+        """End the session: any number of times, from any task, within some seconds. Iterating then gives `SessionEnded("closed")`.
+
+        Raises:
+            Nothing: A connection that cannot be closed in order is dropped.
+        """
+        ...
+
+
+class AudioStream(Protocol):
+    """What `process_audio_stream` gives: a session as two streams, each for one reader."""
+
+    @property
+    def audio(self) -> AsyncIterator[AudioChunk]:
+        """The model's answers. You must read them: when as much is unread as may wait, the session stands still.
+
+        If the session fails, the reader gets the error here, once, after all audio that came before.
+        """
+        ...
+
+    @property
+    def transcripts(self) -> AsyncIterator[Transcript]:
+        """The words of both sides; read them at any time, they are kept without bound."""
+        ...
+
+    @property
+    def session(self) -> RealtimeSession:
+        """The session underneath, for commands; leave reading its events to the stream.
+
+        Raises:
+            SessionClosed: It is not ready yet.
+        """
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the stream ended, if that was an error, also after `audio` has raised it."""
+        ...
+
+    @property
+    def stats(self) -> StreamStats:
+        """The figures so far."""
         ...
 
 
@@ -159,13 +304,29 @@ class RealtimeProvider(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What its sessions can do."""
+        """What its sessions can do at best."""
         ...
 
     def connect(self, config: ProcessConfig) -> AbstractAsyncContextManager[RealtimeSession]:
-        """Open a session: `async with provider.connect(config) as session`.
+        """Open a session: `async with provider.connect(config) as session`; leaving the block closes it.
 
         Raises:
             ProviderError: The vendor refused or could not be reached; the class says which.
+            InvalidConfig: The configuration asks for what the vendor does not have; nothing was sent.
         """
+        ...
+
+    def process_audio_stream(
+        self, audio_in: AsyncIterable[bytes], config: ProcessConfig | None = None
+    ) -> AbstractAsyncContextManager[AudioStream]:
+        """Run one session between two streams: `async with provider.process_audio_stream(audio_in, config) as stream`.
+
+        Raises:
+            ProviderError: No session could be opened; the class says why.
+            InvalidConfig: The configuration asks for what the vendor does not have.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the provider keeps between sessions, such as connections; any number of times. Sessions that are open go on."""
         ...

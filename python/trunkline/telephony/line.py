@@ -1,49 +1,90 @@
-"""A call's outgoing line, as playout sees it, whoever the carrier is."""
+"""A call's media, whoever the carrier is: the one object that the bridge reads the caller from and writes to the phone through."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from trunkline.audio import AudioFormat
+from trunkline.wire.telephony.events import StreamEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PortTraits:
+class LineTraits:
     """What a carrier's media stream can do.
 
     Attributes:
-        format: The audio that the carrier plays.
-        frame_ms: Length of a whole frame; messages hold one or more of these.
-        can_clear: The carrier can forget audio that it has not played yet.
-        returns_marks: The carrier tells when playback reached a mark.
-        max_lead_ms: How much audio may be sent ahead of what is being heard.
+        format: The audio in both directions, as the carrier's `StreamStarted` said it.
+        frame_ms: Milliseconds of a frame.
+        whole_frames: Each `send_media` must hold whole frames. Otherwise the carrier takes any length.
+        can_clear: The carrier can forget audio that it has not played yet. Where it cannot, what was sent will be heard.
+        returns_marks: The carrier tells when playback reached a mark. Where it does not, the clock decides what was heard.
+        max_lead_ms: How much audio may be sent ahead of what is being heard, in milliseconds.
     """
 
     format: AudioFormat
     frame_ms: int = 20
+    whole_frames: bool = False
     can_clear: bool = True
     returns_marks: bool = True
     max_lead_ms: int = 400
 
 
-class CarrierPort(Protocol):
-    """Where playout writes; nothing else writes to the phone. Marks come back through the bridge's `mark_received`.
+class CallLine(Protocol):
+    """The media of one call: events of the caller in, audio for the caller out.
 
-    All methods raise `TransportError` when the line is gone.
+    One task receives; the other methods may be called from any task. `telephony.<carrier>` has one class for each carrier; a line of your
+    own (a recording, a sound card) needs these methods and nothing else.
     """
 
     @property
-    def traits(self) -> PortTraits:
-        """What this carrier can do."""
+    def traits(self) -> LineTraits:
+        """What this line can do; settled once `receive` has given `StreamStarted`."""
+        ...
+
+    async def receive(self) -> StreamEvent:
+        """The next event of the carrier, in the order of the wire; `StreamStarted` comes before any audio.
+
+        After `StreamStopped` nothing more comes.
+
+        Raises:
+            RemoteProtocolError: A message cannot be read; the line is as it was before, and you may go on receiving.
+            ConnectionLost: The line is gone; `clean` tells whether the other side closed it in order.
+            TransportError: The line is gone, for another reason.
+        """
         ...
 
     async def send_media(self, payload: bytes) -> None:
-        """Queue whole frames at the carrier, behind what it holds already."""
+        """Queue audio of the line's format at the carrier, behind what it holds already; whole frames with `whole_frames`.
+
+        Raises:
+            LocalProtocolError: The stream has not started.
+            TransportError: The line is gone, or the carrier stopped the stream.
+        """
         ...
 
     async def send_mark(self, name: str) -> None:
-        """Ask to be told when everything queued so far has been played; only with `returns_marks`."""
+        """Ask for `MarkReceived(name)` when everything queued so far has been played or dropped; with `returns_marks` only.
+
+        Raises:
+            LocalProtocolError: The stream has not started, or the carrier has no marks.
+            TransportError: As for `send_media`.
+        """
         ...
 
     async def clear(self) -> None:
-        """Drop everything queued and not played; only with `can_clear`."""
+        """Drop everything queued and not played; with `can_clear` only.
+
+        The carrier then returns the marks that were pending, or `Cleared` for all of them.
+
+        Raises:
+            LocalProtocolError: The stream has not started, or the carrier cannot clear.
+            TransportError: As for `send_media`.
+        """
         ...
+
+    async def aclose(self) -> None:
+        """Close the line: any number of times, from any task, within some seconds. For most carriers this hangs up."""
+        ...
+
+
+PortTraits = LineTraits
+CarrierPort = CallLine

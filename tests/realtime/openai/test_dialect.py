@@ -230,5 +230,5 @@ async def test_the_echo_decides_what_a_session_can_do() -> None:
         await vendor.send("session.updated", session=off)
 
     async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
-        assert session.capabilities.manual_turns
+        assert session.capabilities.commit
         assert not session.capabilities.interrupts_itself

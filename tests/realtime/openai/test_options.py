@@ -131,7 +131,7 @@ async def test_interruption_is_what_the_echo_says() -> None:
         assert not session.capabilities.interrupts_itself
 
 
-async def test_manual_turns_stay_manual() -> None:
+async def test_commit_stay_manual() -> None:
     config = ProcessConfig(allow_interruption=False)
     assert (await wanted(config, turn_detection=None))["audio"]["input"]["turn_detection"] is None
 
@@ -142,7 +142,7 @@ async def test_a_turn_cannot_be_committed_while_the_vendor_does_it() -> None:
         await vendor.expect_nothing()
 
     async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
-        assert not session.capabilities.manual_turns
+        assert not session.capabilities.commit
         with pytest.raises(LocalProtocolError, match="turn_detection=None"):
             await session.commit_audio()
 
@@ -154,7 +154,7 @@ async def test_a_committed_turn_has_its_place_before_its_words() -> None:
         await vendor.send("input_audio_buffer.committed", previous_item_id="item_A", item_id="item_U")
 
     async with scripted(script, turn_detection=None) as provider, provider.connect(ProcessConfig()) as session:
-        assert session.capabilities.manual_turns
+        assert session.capabilities.commit
         await session.commit_audio()
         assert await until(session, UserTurnCommitted) == UserTurnCommitted("item_U", "item_A")
 
@@ -182,7 +182,7 @@ async def test_an_update_shows_once_the_vendor_has_taken_it() -> None:
         await session.update_session({"audio": {"input": {"turn_detection": None}}})
         await until(session, ResponseFinished)
         assert session.instructions == "Be kind."
-        assert session.capabilities.manual_turns
+        assert session.capabilities.commit
         await session.update_session({"audio": {"output": {"voice": "alloy"}}})
         error = (await until(session, ErrorReported)).error
         assert isinstance(error, RequestRejected)
@@ -245,6 +245,6 @@ async def test_whatever_the_options_every_event_is_what_the_sdk_knows() -> None:
             await session.clear_audio()
             await session.cancel_response()
             await session.update_instructions("Be kind.")
-            if session.capabilities.manual_turns:
+            if session.capabilities.commit:
                 await session.commit_audio()
             await rest(session)

@@ -346,7 +346,7 @@ def test_what_the_vendor_can_do() -> None:
     assert capabilities.native_formats == (PCMU, PCMA)
     assert capabilities.truncate
     assert capabilities.cancel
-    assert capabilities.manual_turns
+    assert capabilities.commit
     assert capabilities.interrupts_itself
 
 

@@ -290,7 +290,7 @@ async def test_a_request_that_met_another_response_is_made_again() -> None:
     assert not [event for event in told if isinstance(event, ErrorReported)]
 
 
-async def test_manual_turns() -> None:
+async def test_commit() -> None:
     async def script(vendor: Vendor) -> None:
         assert (await vendor.open_session())["audio"]["input"]["turn_detection"] is None
         for kind in (

@@ -114,7 +114,7 @@ async def openai_stage(
             OpenAIRealtimeProvider(
                 api_key="sk-test-0123456789",
                 base_url=simulator.url,
-                turn_detection=None if scene.manual_turns else ServerVad(),
+                turn_detection=None if scene.commit else ServerVad(),
                 connect_timeout=3.0,
                 ping_interval=0.3,
                 ping_timeout=1.0,

@@ -272,7 +272,7 @@ class OpenAIRealtimeProvider(StreamContract):
             options,
             input_format=_format(config.input_format),
             output_format=_format(config.output_format),
-            tools=config.functions,
+            tools=config.definitions,
         )
         extension = config.extensions.get(VENDOR, {})
         if not isinstance(extension, Mapping):

@@ -38,9 +38,11 @@ CAPABILITIES = Capabilities(
     native_formats=(PCMU, PCMA),
     truncate=True,
     cancel=True,
-    manual_turns=True,
+    commit=True,
+    clear=True,
+    response_instructions=True,
+    seeds_tool_calls=True,
     interrupts_itself=True,
-    session_limit=3600.0,
 )
 
 _STATUSES: dict[str, Literal["completed", "cancelled", "incomplete", "failed"]] = {
@@ -88,9 +90,9 @@ class OpenAIRealtimeSession:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this session can do, by what the vendor last said it is: `manual_turns` and `interrupts_itself` go by its turn detection."""
+        """What this session can do, by what the vendor last said it is: `commit` and `interrupts_itself` go by its turn detection."""
         turns, interrupts = not self._info.detects_turns, self._info.interrupts
-        return replace(CAPABILITIES, manual_turns=turns, interrupts_itself=interrupts)
+        return replace(CAPABILITIES, commit=turns, interrupts_itself=interrupts)
 
     @property
     def instructions(self) -> str:
@@ -106,6 +108,11 @@ class OpenAIRealtimeSession:
     def output_format(self) -> AudioFormat:
         """The format of `AudioReceived.audio`, as the vendor confirmed it."""
         return self._info.output_format
+
+    @property
+    def ending_at(self) -> float | None:
+        """When the vendor will end this session, in seconds of the provider's clock; None where it does not say."""
+        return None
 
     # ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,9 +154,9 @@ class OpenAIRealtimeSession:
             case vendor.SpeechStopped(item_id, audio_end_ms):
                 self._responses.user_stopped()
                 self._events.append(events.SpeechStopped(item_id, audio_end_ms))
-            case vendor.InputCommitted(item_id, previous_item_id):
+            case vendor.InputCommitted(item_id):
                 self._responses.user_stopped()
-                self._events.append(events.UserTurnCommitted(item_id, previous_item_id))
+                self._events.append(events.UserTurnCommitted(item_id))
             case vendor.InputCleared():
                 self._responses.user_stopped()
             case vendor.InputTranscriptDelta(item_id, text):
@@ -264,6 +271,10 @@ class OpenAIRealtimeSession:
         """Say something as the user, in text, and ask for an answer."""
         await self._send(command.create_item(command.message_item("user", text)))
         await self.create_response()
+
+    async def say(self, text: str) -> None:
+        """Let the agent speak exactly this sentence."""
+        await self.create_response(f"Say exactly: {text}", during_tools=True)
 
     async def commit_audio(self) -> None:
         """End the user's turn by hand; only with the vendor's voice activity detection off. It asks for no answer.

@@ -11,8 +11,8 @@ from trunkline.audio import AudioFormat, StreamConverter
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import LocalProtocolError, SessionClosed
 from trunkline.realtime import events as happened
+from trunkline.realtime.items import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.realtime.stream.items import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.stream.queue import Outlet
 from trunkline.tools.dispatch import ToolDispatcher
 

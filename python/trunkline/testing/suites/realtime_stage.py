@@ -18,14 +18,14 @@ class Scene:
     Args:
         answers: What each response is, in turn and over all sessions, or a function of the conversation so far; what `ScriptedBrain` takes.
         transcripts: What each spoken turn of the user's is understood as, in turn.
-        manual_turns: Whether the provider's sessions switch the vendor's voice activity detection off.
+        commit: Whether the provider's sessions switch the vendor's voice activity detection off.
         real_time: Whether an answer comes as fast as it plays; otherwise all of it may come at once.
         short_lived: Whether the provider replaces each session of the vendor's after about a second; only asked of those that can `resume`.
     """
 
     answers: Sequence[Turn] | Callable[[Sequence[Heard]], Turn] = ()
     transcripts: Sequence[str] = ()
-    manual_turns: bool = False
+    commit: bool = False
     real_time: bool = False
     short_lived: bool = False
 

@@ -221,10 +221,10 @@ class Turns(RealtimeChecks):
             )
             expect(not on.listener.errors, f"an error was told: {on.listener.errors}")
 
-    @with_capability("manual_turns")
+    @with_capability("commit")
     async def test_turns_by_hand(self) -> None:
         """With the vendor's detection off, audio is cleared, committed and answered when the program says so."""
-        async with self.playing(Scene(transcripts=["hello"], answers=[[Say("Good day.")]], manual_turns=True)) as on:
+        async with self.playing(Scene(transcripts=["hello"], answers=[[Say("Good day.")]], commit=True)) as on:
             await self.speak(on.session)
             await on.session.clear_audio()
             sent = await self.speak(on.session)

@@ -38,6 +38,11 @@ class MarkReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared:
+    """The carrier dropped what it held: every mark that was pending is over, and no event of its own comes for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DtmfReceived:
     """The caller pressed a key: 0-9, *, # or A-D."""
 
@@ -59,5 +64,12 @@ class UnknownReceived:
 
 
 StreamEvent = (
-    StreamConnected | StreamStarted | MediaReceived | MarkReceived | DtmfReceived | StreamStopped | UnknownReceived
+    StreamConnected
+    | StreamStarted
+    | MediaReceived
+    | MarkReceived
+    | Cleared
+    | DtmfReceived
+    | StreamStopped
+    | UnknownReceived
 )
