@@ -1,6 +1,7 @@
 """`trunkline convert`: files in, files out, one line when it cannot be."""
 
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -121,3 +122,79 @@ def test_formats_are_presets_or_spelled_out() -> None:
 def test_what_no_format_is_says_why(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         parse_format(text)
+
+
+def test_a_link_is_followed_and_stays_a_link(call: Path) -> None:
+    link, between, target = (call.with_name(name) for name in ("link.pcm", "between.pcm", "target.pcm"))
+    link.symlink_to(between.name)
+    between.symlink_to(target.name)
+    converted = convert(call.read_bytes(), TWILIO, VONAGE)
+    assert trunkline(call, link, "--from", "twilio", "--to", "vonage").returncode == 0  # the target is not there yet
+    assert (link.is_symlink(), between.is_symlink(), target.read_bytes()) == (True, True, converted)
+    target.write_bytes(b"old")
+    assert trunkline(call, link, "--from", "twilio", "--to", "vonage").returncode == 1
+    assert target.read_bytes() == b"old"
+    assert trunkline(call, link, "--from", "twilio", "--to", "vonage", "--force").returncode == 0
+    assert (link.is_symlink(), target.read_bytes()) == (True, converted)
+
+
+@pytest.mark.parametrize("name", ["pipe.pcm", "pipe.wav", "link to pipe.pcm"])
+def test_a_fifo_is_written_to_and_stays_a_fifo(call: Path, name: str) -> None:
+    fifo, out = call.with_name(name.removeprefix("link to ")), call.with_name(name)
+    os.mkfifo(fifo)
+    if out != fifo:
+        out.symlink_to(fifo.name)
+    with subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE) as reader:
+        done = trunkline(call, out, "--from", "twilio", "--to", "vonage")
+        received, _ = reader.communicate(timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert fifo.is_fifo()
+    audio = convert(call.read_bytes(), TWILIO, VONAGE)
+    assert received[-len(audio) :] == audio
+    assert len(received) == len(audio) + (44 if fifo.suffix == ".wav" else 0)
+
+
+@pytest.mark.parametrize("target", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("to_file", [False, True], ids=["pipe", "file"])
+def test_standard_output_gets_the_audio_and_no_report(call: Path, target: str, to_file: bool) -> None:
+    command = [sys.executable, "-m", "trunkline", "convert", str(call), target, "--from", "twilio", "--to", "vonage"]
+    audio = convert(call.read_bytes(), TWILIO, VONAGE)
+    device = Path(target).lstat()
+    if to_file:
+        out = call.with_name("appended.raw")
+        out.write_bytes(b"before")
+        with out.open("ab") as appended:
+            done = subprocess.run(command, stdout=appended, stderr=subprocess.PIPE, check=False, timeout=50)
+        assert out.read_bytes() == b"before" + audio
+    else:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=50)
+        assert done.stdout == audio
+    assert done.returncode == 0
+    assert b"2.50 s" in done.stderr
+    assert Path(target).lstat().st_mode == device.st_mode
+
+
+@pytest.mark.parametrize("suffix", [".ulaw", ".wav"])
+def test_a_pipe_is_read_to_its_end_although_it_has_no_length(call: Path, suffix: str) -> None:
+    source, fifo, out = call, call.with_name(f"in{suffix}"), call.with_name("out.pcm")
+    if suffix == ".wav":
+        source = call.with_name("whole.wav")
+        wav.write(source, TWILIO, call.read_bytes())
+    os.mkfifo(fifo)
+    with subprocess.Popen(["sh", "-c", f'cat "{source}" > "{fifo}"']):
+        done = trunkline(fifo, out, "--from", "twilio", "--to", "vonage")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert out.read_bytes() == convert(call.read_bytes(), TWILIO, VONAGE)
+
+
+@pytest.mark.parametrize("claimed", [0, 0xFFFF_FFFF])
+def test_a_wav_pipe_whose_header_tells_no_length_is_read_to_its_end(call: Path, claimed: int) -> None:
+    whole, fifo = call.with_name("whole.wav"), call.with_name("in.wav")
+    wav.write(whole, TWILIO, call.read_bytes())
+    content = bytearray(whole.read_bytes())
+    content[40:44] = claimed.to_bytes(4, "little")
+    whole.write_bytes(content)
+    os.mkfifo(fifo)
+    with subprocess.Popen(["sh", "-c", f'cat "{whole}" > "{fifo}"']):
+        found, audio = wav.read(fifo)
+    assert (found, audio) == (TWILIO, call.read_bytes())

@@ -5,7 +5,9 @@ extensible format that Microsoft added to it (`WAVEFORMATEXTENSIBLE`), whose GUI
 """
 
 import os
+import stat
 import struct
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -23,6 +25,7 @@ _EXTENSIBLE = 0xFFFE
 _FORMAT = struct.Struct("<HHIIHH")
 _LONGEST_FORMAT = 40  # of an extensible one
 _HEADER_BYTES = 44
+_SKIPPED_AT_ONCE = 65_536
 _LARGEST = 0xFFFF_FFFF - _HEADER_BYTES  # sizes have 32 bits
 
 
@@ -64,7 +67,7 @@ class WavReader:
     """The format of the audio."""
 
     size: int
-    """Bytes of the audio, in whole samples."""
+    """Bytes of the audio, in whole samples; of a pipe, what its header claims, which may be more or less than comes."""
 
     def __init__(self, path: str | os.PathLike[str], *, chunk_ms: float = 100) -> None:
         self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - `close` closes it
@@ -74,7 +77,7 @@ class WavReader:
         except BaseException:
             self.close()
             raise
-        self._left = self.size
+        self._left = self.size or self._unknown
 
     @property
     def duration_ms(self) -> float:
@@ -90,6 +93,7 @@ class WavReader:
 
     def __next__(self) -> bytes:
         chunk = self._file.read(min(self._chunk, self._left))
+        chunk = chunk[: len(chunk) - len(chunk) % self.format.sample_bytes]  # only the end of a pipe may cut a sample
         if not chunk:
             raise StopIteration
         self._left -= len(chunk)
@@ -105,22 +109,32 @@ class WavReader:
 
     def _open(self) -> tuple[AudioFormat, int]:
         """Read up to the audio; return its format and how many bytes of it there are."""
-        end = os.fstat(self._file.fileno()).st_size
+        found = os.fstat(self._file.fileno())
+        is_whole = stat.S_ISREG(found.st_mode)  # what comes through a pipe has no length of its own
+        self._unknown = 0 if is_whole else sys.maxsize
         head = self._file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
             raise InvalidAudioData("this is not a WAV file")
         audio_format: AudioFormat | None = None
         while len(head := self._file.read(8)) == 8:
-            name, size, start = head[:4], int.from_bytes(head[4:], "little"), self._file.tell()
+            name, size = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data" and audio_format is not None:
+                if is_whole:  # one that was not completed claims more, or the most that 32 bits can tell
+                    size = min(size, found.st_size - self._file.tell())
+                return audio_format, size - size % audio_format.sample_bytes
             if name == b"fmt ":
-                audio_format = _format(self._file.read(min(size, _LONGEST_FORMAT)))
-            elif name == b"data" and audio_format is not None:
-                there = min(
-                    size, end - start
-                )  # a file that was not completed claims more, or the most that 32 bits can tell
-                return audio_format, there - there % audio_format.sample_bytes
-            self._file.seek(start + size + size % 2)
+                form = self._file.read(min(size, _LONGEST_FORMAT))
+                audio_format = _format(form)
+                size -= len(form)
+            self._skip(size + size % 2)
         raise InvalidAudioData("the WAV file has no audio" if audio_format else "the WAV file does not tell its format")
+
+    def _skip(self, size: int) -> None:
+        if self._file.seekable():
+            self._file.seek(size, os.SEEK_CUR)
+            return
+        while size and (skipped := self._file.read(min(size, _SKIPPED_AT_ONCE))):
+            size -= len(skipped)
 
 
 class WavWriter:
