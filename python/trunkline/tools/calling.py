@@ -61,11 +61,16 @@ class WorkerThreads:
     Args:
         limit: How many may run at once, and as many again may have been abandoned. The abandoned ones of all together are at most
             `MOST_ABANDONED`.
+
+    Attributes:
+        running: Threads that run a function now, abandoned ones too.
+        abandoned: Those that nobody waits for any more.
     """
 
     _abandoned_anywhere = 0
 
     def __init__(self, limit: int) -> None:
+        self.running = 0
         self.abandoned = 0
         self._limit = limit
         self._places = anyio.CapacityLimiter(limit)
@@ -89,10 +94,11 @@ class WorkerThreads:
                 job.leave()
             return job.outcome()
 
-    def count(self, change: int) -> None:
-        """A thread was abandoned, or such a one has ended; call it with the lock held."""
-        self.abandoned += change
-        WorkerThreads._abandoned_anywhere += change
+    def count(self, *, running: int = 0, abandoned: int = 0) -> None:
+        """Change the numbers; call it with the lock held."""
+        self.running += running
+        self.abandoned += abandoned
+        WorkerThreads._abandoned_anywhere += abandoned
 
 
 class _Job:
@@ -111,6 +117,7 @@ class _Job:
             if self._left:
                 return
             self._running = True
+            self._threads.count(running=1)
         try:
             self._result = self._function()
         except Exception as error:  # noqa: BLE001 - raised by `outcome`, in the task that waits
@@ -118,17 +125,16 @@ class _Job:
         finally:
             with _lock:
                 self._running = False
-                if self._left:
-                    self._threads.count(-1)
-            if self._left and inspect.iscoroutine(self._result):
-                self._result.close()  # nobody will await it
+                if self._left and inspect.iscoroutine(self._result):
+                    self._result.close()  # nobody will await it
+                self._threads.count(running=-1, abandoned=-1 if self._left else 0)
 
     def leave(self) -> None:
         """The caller does not wait any more: for good, where the function is still running."""
         with _lock:
             self._left = True
             if self._running:
-                self._threads.count(1)
+                self._threads.count(abandoned=1)
 
     def outcome(self) -> Any:
         """What the function returned or raised."""
