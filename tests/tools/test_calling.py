@@ -66,7 +66,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "async method": Stock().method,
     "plain method": Stock().plain_method,
     "class method": Stock.of_class,
-    "lambda": lambda city: lookup(city),
+    "lambda": lambda city: lookup(city=city),
     "partial": functools.partial(lookup),
     "partial of an object": functools.partial(Stock()),
     "partial of a wrapper": functools.partial(functools.partial(plain_wrapper)),

@@ -58,7 +58,7 @@ def passes_on(*args: Any, **kwargs: Any) -> str:
     return orders(*args, **kwargs)
 
 
-OPEN_LIMIT = {
+OPEN_LIMIT: dict[str, Callable[..., Any]] = {
     "by keyword": named(functools.partial(orders, customer="ann")),
     "by position": named(functools.partial(orders, "ann")),
     "async by keyword": named(functools.partial(async_orders, customer="ann")),
@@ -73,7 +73,7 @@ OPEN_LIMIT = {
     "object": tool(name="orders")(Account("ann")),
     "wrapper with arguments of its own": own_arguments,
 }
-ALL_BOUND = {
+ALL_BOUND: dict[str, Callable[..., Any]] = {
     "keywords": named(functools.partial(orders, customer="ann", limit=1)),
     "positions": named(functools.partial(orders, "ann", 1)),
     "partial of a partial": named(functools.partial(functools.partial(orders, "ann"), limit=1)),
@@ -125,4 +125,4 @@ def test_description_of_a_partial_is_that_of_its_function() -> None:
 
 def test_partial_that_binds_too_much_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="more arguments are bound"):
-        CompiledTools([named(functools.partial(orders, "ann", 1, 2))])
+        CompiledTools([named(functools.partial(orders, "ann", 1, 2))])  # type: ignore[call-arg]

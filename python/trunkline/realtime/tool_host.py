@@ -12,6 +12,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import ToolCall
 from trunkline.errors import LocalProtocolError, SessionClosed
 from trunkline.realtime.events import (
+    Interrupted,
     ResponseFinished,
     SessionEvent,
     SpeechStarted,
@@ -35,8 +36,8 @@ class ToolHost:
     """Runs the tool calls of one session and sends their results; nothing else drives the dispatcher.
 
     Give it every event of the session with `take`. It counts the rounds of calls since the user last spoke, and refuses a model that
-    calls tools in a circle. The user has spoken when a turn of theirs is heard or read, when `user_spoke` is called, and when the model has
-    finished an answer without calls: whatever comes after that answers something new.
+    calls tools in a circle. The user has spoken when a turn of theirs is heard or read, when the vendor drops its answer for
+    them, when `user_spoke` is called, and when the model has finished an answer without calls: what comes after that answers something new.
 
     Args:
         tools: The tools, which many sessions may share.
@@ -116,6 +117,8 @@ class ToolHost:
             case ToolCallCancelled():
                 self._cancelled.append(event.call_id)
                 self._dispatcher.cancel(event.call_id)
+            case Interrupted():
+                self.user_spoke()
             case SpeechStarted() | UserTranscript():
                 if event.item_id != self._user_item:  # words may come late, when the model has begun to call tools
                     self._user_item = event.item_id

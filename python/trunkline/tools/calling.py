@@ -111,6 +111,11 @@ class _Job:
         self._result: Any = None
         self._error: Exception | None = None
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._left
+
     def run(self) -> None:
         """Call the function, in the thread, unless the caller has gone before it could begin."""
         with _lock:
@@ -125,9 +130,9 @@ class _Job:
         finally:
             with _lock:
                 self._running = False
-                if self._left and inspect.iscoroutine(self._result):
+                if self.is_abandoned and inspect.iscoroutine(self._result):
                     self._result.close()  # nobody will await it
-                self._threads.count(running=-1, abandoned=-1 if self._left else 0)
+                self._threads.count(running=-1, abandoned=-1 if self.is_abandoned else 0)
 
     def leave(self) -> None:
         """The caller does not wait any more: for good, where the function is still running."""

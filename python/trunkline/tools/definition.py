@@ -4,8 +4,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Final, Literal, get_args
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Final, Literal, Self, get_args
 
 from trunkline.errors import InvalidConfig
 
@@ -61,7 +61,7 @@ class ToolDefinition:
             )
         if isinstance(self.parameters, str):
             try:
-                object.__setattr__(self, "parameters", json.loads(self.parameters))
+                object.__setattr__(self, "parameters", json.loads(self.parameters or "null"))
             except ValueError as error:
                 raise InvalidConfig("parameters", f"of tool {self.name!r} are not JSON: {error}") from error
         if self.schema.get("type", "object") != "object":
@@ -84,6 +84,27 @@ class ToolDefinition:
         if not isinstance(self.parameters, Mapping):
             raise self._refuse("parameters", "must be a JSON schema of an object")
         return self.parameters
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The definition in its JSON form: `name`, `description`, `parameters`, and the other fields by their names; null is not set.
+
+        Raises:
+            InvalidConfig: A member is unknown or missing, or a value is refused.
+        """
+        known = [about.name for about in fields(cls)]
+        for member in values:
+            if member not in known:
+                raise InvalidConfig("functions", f"a tool has no {member!r}; it has {', '.join(known)}")
+        return cls(**({"name": ""} | {name: value for name, value in values.items() if value is not None}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as JSON-able values, without what is at its default."""
+        values = {"name": self.name, "description": self.description, "parameters": dict(self.schema)}
+        options = {about.name: getattr(self, about.name) for about in fields(self)[3:]}
+        return values | {
+            about.name: options[about.name] for about in fields(self)[3:] if options[about.name] != about.default
+        }
 
     def _refuse(self, field: str, reason: str) -> InvalidConfig:
         return InvalidConfig(field, f"of tool {self.name!r} {reason}")

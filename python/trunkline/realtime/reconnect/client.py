@@ -18,7 +18,7 @@ from trunkline.realtime.reconnect.candidates import ProviderPool
 from trunkline.realtime.reconnect.fallback import Attempt
 from trunkline.realtime.reconnect.pooled_session import PooledProvider
 from trunkline.realtime.reconnect.session import without_limit
-from trunkline.realtime.stream.stream import StreamContract
+from trunkline.realtime.stream import StreamContract
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that each session and each provider has to close."""
