@@ -123,12 +123,13 @@ class ToolHost:
                 if event.item_id != self._user_item:  # words may come late, when the model has begun to call tools
                     self._user_item = event.item_id
                     self.user_spoke()
-            case ResponseFinished(status="completed") if event.response_id != self._calling_response:
-                if not self._speech.was_filler():
+            case ResponseFinished() if event.response_id != self._calling_response:
+                if not self._speech.was_filler() and event.status == "completed":
                     self.user_spoke()
 
     def user_spoke(self) -> None:
         """The user said or wrote something that no event tells of: the model may call tools afresh."""
+        self._speech.forget()
         self._dispatcher.user_spoke()
 
     def interrupt(self) -> None:
@@ -190,6 +191,10 @@ class _Fillers:
         was = self._pending > 0
         self._pending -= was
         return was
+
+    def forget(self) -> None:
+        """The user spoke: which answers are fillers does not matter any more."""
+        self._pending = 0
 
     async def _say(self, session: RealtimeSession, filler: str) -> None:
         with suppress(SessionClosed):

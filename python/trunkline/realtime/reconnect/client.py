@@ -143,7 +143,7 @@ class RealtimeClient(StreamContract):
         for provider in self.all:
             if provider.name == name:
                 return provider
-        raise UnknownProvider("realtime", name, self.names)
+        raise UnknownProvider(name, kind="realtime", available=self.names)
 
     def set_primary(self, provider: RealtimeProvider) -> None:
         """Try this provider first from now on, in place of the present primary; if it is one of the fallbacks, it is none any more."""
