@@ -31,14 +31,14 @@ ORDER = ToolDefinition(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ("{}", '"cake" is a required property'),
-        ('{"cake": "plum", "pieces": "3"}', 'pieces: the value is not of type "integer"'),
-        ('{"cake": "apple"}', 'cake: the value is not one of "plum" or "poppy"'),
-        ('{"cake": "plum", "boxes": [{}, {"label": 3}]}', 'boxes.1.label: the value is not of type "string"'),
-        ('{"cake": "plum", "town": 1}', "Additional properties are not allowed ('town' was unexpected)"),
+        ("{}", "cake: is required"),
+        ('{"cake": "plum", "pieces": "3"}', "pieces: must be of type integer"),
+        ('{"cake": "apple"}', 'cake: must be one of "plum", "poppy"'),
+        ('{"cake": "plum", "boxes": [{}, {"label": 3}]}', "boxes.1.label: must be of type string"),
+        ('{"cake": "plum", "town": 1}', "town: is unknown"),
         (
             '{"cake": "a", "pieces": 13}',
-            'cake: the value is not one of "plum" or "poppy"; pieces: the value is greater than the maximum of 12',
+            'cake: must be one of "plum", "poppy"; pieces: must be at most 12',
         ),
         ('{"cake": NaN}', "the arguments are not JSON"),
         ("[" * 5000, "the arguments are not JSON"),

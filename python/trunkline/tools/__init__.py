@@ -6,7 +6,6 @@ from trunkline.tools.counters import ToolCounters
 from trunkline.tools.definition import FunctionDeclaration, OnInterruption, Tool, ToolDefinition, ToolHandler
 from trunkline.tools.dispatch import ToolDispatcher
 from trunkline.tools.schema import definition_of, tool
-from trunkline.tools.session_tools import tools_for_session
 
 __all__ = [
     "CompiledTools",
@@ -20,5 +19,4 @@ __all__ = [
     "call",
     "definition_of",
     "tool",
-    "tools_for_session",
 ]
