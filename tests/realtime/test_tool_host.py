@@ -18,6 +18,7 @@ from trunkline.realtime.events import (
     Interrupted,
     ResponseFinished,
     ResponseStarted,
+    SessionEvent,
     SpeechStarted,
     ToolCallCancelled,
     ToolCallRequested,
@@ -169,14 +170,13 @@ async def test_call_before_begin_is_refused() -> None:
 
 async def test_model_in_a_circle_is_refused_until_the_user_is_heard() -> None:
     async with running(Setting(look, max_rounds=2)) as setting:
-        for n, event in enumerate(
-            (
-                SpeechStarted("u1"),
-                UserTranscript("hm", False, "u2"),
-                Interrupted("r9"),
-                ResponseFinished("plain"),
-            )
-        ):
+        events: tuple[SessionEvent, ...] = (
+            SpeechStarted("u1"),
+            UserTranscript("hm", False, "u2"),
+            Interrupted("r9"),
+            ResponseFinished("plain"),
+        )
+        for n, event in enumerate(events):
             setting.host.take(event)
             for call in range(3):
                 await setting.request(f"{n}-{call}")
