@@ -12,16 +12,37 @@
 
 An error holds facts as attributes and `str()` makes the sentence. `may_fall_back` on the class says whether a fallback client may try
 its next provider. No message ever holds a secret: keys are not passed to an error, and addresses come without their query.
+
+Cancellation is no error of the tree: it is the event loop's own exception, and `except ContextCancelled` catches those of both loops.
+Whoever does must raise it again.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ClassVar, overload
 
 
 class TrunklineError(Exception):
     """Anything that this package raises on purpose."""
 
     may_fall_back: ClassVar[bool] = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as JSON-able values: `type`, the sentence as `message`, and its facts by their names."""
+        facts = {name: value for name, value in vars(self).items() if isinstance(value, str | int | float)}
+        return facts | {"type": type(self).__name__, "message": str(self)}
+
+
+@overload
+def single(error: Exception) -> Exception: ...
+@overload
+def single(error: BaseException) -> BaseException: ...
+def single(error: BaseException) -> BaseException:
+    """The one error inside the groups that task groups put around it; a group of several stays as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -44,17 +65,24 @@ class InvalidConfig(ConfigError):
 
 
 class UnknownProvider(ConfigError):
-    """No provider of this name is registered; `available` are the names that are, sorted."""
+    """No provider of this name is registered.
 
-    def __init__(self, kind: str, name: str, available: Sequence[str]) -> None:
+    Args:
+        provider: The name that was asked for.
+        kind: What kind of provider, as in the registry.
+        available: The names that there are.
+    """
+
+    def __init__(self, provider: str, *, kind: str = "", available: Sequence[str] = ()) -> None:
+        self.provider = provider
         self.kind = kind
-        self.name = name
         self.available = tuple(sorted(available))
-        super().__init__(kind, name, self.available)
+        super().__init__(provider)
 
     def __str__(self) -> str:
+        kind = f"{self.kind} " if self.kind else ""
         names = ", ".join(self.available) or "none"
-        return f"unknown {self.kind} provider {self.name!r}; available: {names}"
+        return f"unknown {kind}provider {self.provider!r}; available: {names}"
 
 
 class MissingExtra(ConfigError, ImportError):
@@ -284,8 +312,15 @@ class AllProvidersFailed(ProviderError):
 
     def __init__(self, attempts: Sequence[tuple[str, Exception]]) -> None:
         self.attempts = tuple(attempts)
-        told = "; ".join(f"{name}: {error}" for name, error in self.attempts)
-        super().__init__(f"every provider failed: {told}")
+        reasons = "; ".join(f"{name}: {error}" for name, error in self.attempts)
+        super().__init__(f"every provider failed: {reasons}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As every error, and `attempts`."""
+        attempts = [
+            {"provider": name, "type": type(error).__name__, "message": str(error)} for name, error in self.attempts
+        ]
+        return super().to_json() | {"attempts": attempts}
 
 
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -366,3 +401,10 @@ ErrConnectionFailed = ConnectionFailed
 ErrAuthFailed = AuthFailed
 ErrRateLimited = RateLimited
 ErrModelUnavailable = ModelUnavailable
+
+
+def __getattr__(name: str) -> tuple[type[BaseException], ...]:
+    if name != "ContextCancelled":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    loops = {"asyncio": "CancelledError", "trio": "Cancelled"}
+    return tuple(getattr(import_module(loop), cancelled) for loop, cancelled in loops.items() if find_spec(loop))

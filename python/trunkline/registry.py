@@ -35,7 +35,7 @@ def get(kind: Kind, name: str) -> Any:
         return _registered[kind, wanted]
     entry = _installed(kind).get(wanted)
     if entry is None:
-        raise UnknownProvider(kind, name, names(kind))
+        raise UnknownProvider(name, kind=kind, available=names(kind))
     return entry.load()
 
 

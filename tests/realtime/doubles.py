@@ -12,7 +12,7 @@ from trunkline.audio import OPENAI, AudioFormat
 from trunkline.errors import ConnectionFailed, LocalProtocolError, ProviderError, SessionClosed
 from trunkline.realtime.events import ErrorReported, SessionEnded, SessionEvent, SessionReady
 from trunkline.realtime.provider import Capabilities, ProcessConfig
-from trunkline.realtime.stream.stream import StreamContract
+from trunkline.realtime.stream import StreamContract
 
 CAPABILITIES = Capabilities(input_rate=24000, output_rate=24000, truncate=True)
 
@@ -157,34 +157,6 @@ class FedProvider(StreamContract):
             raise self.close_error
 
     close = aclose
-
-
-class Source:
-    """Audio that a test gives, until it ends it."""
-
-    def __init__(self, *audio: bytes) -> None:
-        self._pieces, self._given = anyio.create_memory_object_stream[bytes](100), 0
-        self.give(*audio)
-
-    def give(self, *audio: bytes) -> None:
-        for piece in audio:
-            self._pieces[0].send_nowait(piece)
-
-    def end(self) -> None:
-        self._pieces[0].close()
-
-    def close(self) -> None:
-        for side in self._pieces:
-            side.close()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._pieces[1].receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
 
 
 async def until_quiet() -> None:

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from trunkline.errors import InvalidConfig
-from trunkline.tools import FunctionDeclaration, Tool, ToolDefinition, tools_for_session
+from trunkline.tools import CompiledTools, FunctionDeclaration, Tool, ToolDefinition, tool
 
 
 def test_second_names_are_the_same_class() -> None:
@@ -59,7 +60,41 @@ def test_a_definition_survives_json() -> None:
     assert ToolDefinition(**json.loads(json.dumps(asdict(definition)))) == definition
 
 
-def test_the_vendor_is_told_name_description_and_parameters() -> None:
-    definition = ToolDefinition("t", "d", timeout=3, on_interruption="cancel", filler="Hm.", filler_after=1)
-    (told,) = tools_for_session([definition]) or []
-    assert set(told["function"]) == {"name", "description", "parameters"}
+def test_json_form_has_what_differs_from_the_defaults() -> None:
+    bare = ToolDefinition("t")
+    assert bare.to_json() == {"name": "t", "description": "", "parameters": {"type": "object", "properties": {}}}
+    full = ToolDefinition(
+        "t", "d", {"type": "object"}, timeout=3, on_interruption="detach", filler="Hm.", filler_after=1
+    )
+    assert ToolDefinition.from_json(json.loads(json.dumps(full.to_json()))) == full
+    assert ToolDefinition.from_json({"name": "t", "description": None, "parameters": ""}) == bare
+    with pytest.raises(InvalidConfig, match="a tool has no 'strict'"):
+        ToolDefinition.from_json({"name": "t", "strict": True})
+
+
+def named(name: str) -> Any:
+    def function() -> None: ...
+
+    function.__name__ = name
+    return function
+
+
+@pytest.mark.parametrize(
+    "name", ["check in", "order.status", "größe", "room:book", "é", "n" * 65, "", "a\n", "٣", None, 3]
+)
+def test_name_that_a_vendor_would_refuse_is_refused_whichever_way_it_came(name: Any) -> None:
+    with pytest.raises(InvalidConfig) as refused:
+        ToolDefinition(name)
+    assert (refused.value.field, repr(name) in str(refused.value)) == ("name", True)
+    with pytest.raises(InvalidConfig):
+        ToolDefinition.from_json({"name": name})
+    if not isinstance(name, str) or not name:
+        return
+    for source in (named(name), tool(name=name)(named("fine")), type(name, (BaseModel,), {"__annotations__": {}})):
+        with pytest.raises(InvalidConfig, match="name"):
+            CompiledTools([source])
+
+
+@pytest.mark.parametrize("name", ["a", "Book_table-2", "n" * 64, "_", "0"])
+def test_name_that_vendors_take_is_taken(name: str) -> None:
+    assert CompiledTools([ToolDefinition(name), tool(name=f"{name[:-1]}x")(named("größe"))]).definitions[0].name == name

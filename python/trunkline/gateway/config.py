@@ -8,12 +8,11 @@ from enum import StrEnum
 from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
-from trunkline import registry
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 from trunkline.pipeline import InterruptionMode, InterruptionPolicy
-from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory
+from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, provider_factory
 from trunkline.realtime.provider import RealtimeProvider
 from trunkline.realtime.reconnect import LastingProvider
 from trunkline.tools import ToolDefinition, ToolHandler
@@ -144,7 +143,7 @@ class GatewayConfig:
                 raise InvalidConfig(
                     "realtime_provider", "is needed in realtime mode; or name one in realtime_config.provider"
                 )
-            provider = registry.get("realtime", config.provider).factory()
+            provider = provider_factory(config.provider)
         if isinstance(provider, RealtimeProviderFactory):
             provider = provider.create(config or RealtimeConfig())
         if isinstance(provider, type) or not hasattr(provider, "connect"):

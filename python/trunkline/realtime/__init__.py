@@ -27,6 +27,7 @@ from trunkline.realtime.events import (
 )
 from trunkline.realtime.items import AudioChunk, StreamStats, Transcript
 from trunkline.realtime.provider import (
+    AudioStream,
     Capabilities,
     FunctionCallHandler,
     ProcessConfig,
@@ -34,7 +35,7 @@ from trunkline.realtime.provider import (
     RealtimeSession,
 )
 from trunkline.realtime.reconnect.fallback import Attempt
-from trunkline.realtime.stream.stream import AudioStream, StreamContract
+from trunkline.realtime.stream import StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:

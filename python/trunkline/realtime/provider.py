@@ -14,8 +14,8 @@ from trunkline.conversation import HistoryItem
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.events import SessionEvent
 from trunkline.realtime.items import AudioChunk, StreamStats, Transcript
+from trunkline.tools.compiled import CompiledTools
 from trunkline.tools.definition import ToolDefinition
-from trunkline.tools.schema import definition_of
 
 FunctionCallHandler = Callable[[str, str, str], Any | Awaitable[Any]]
 """Called with (call id, tool name, arguments as JSON text); returns any JSON-able value or raises. May be `async`."""
@@ -94,10 +94,24 @@ class ProcessConfig:
     output_format: AudioFormat | None = None
     allow_interruption: bool = True
     history: Sequence[HistoryItem] = ()
+    _compiled: CompiledTools | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise InvalidConfig("temperature", f"must be between 0 and 2, got {self.temperature!r}")
+
+    @property
+    def compiled_tools(self) -> CompiledTools:
+        """`functions` and `on_function_call` ready to be called; made at the first call and kept.
+
+        Raises:
+            InvalidConfig: A function cannot be a tool.
+        """
+        if self._compiled is None:
+            compiled = CompiledTools(self.functions, on_function_call=self.on_function_call)
+            object.__setattr__(self, "_compiled", compiled)
+            return compiled
+        return self._compiled
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
@@ -106,7 +120,8 @@ class ProcessConfig:
         Raises:
             InvalidConfig: A function cannot be a tool.
         """
-        return tuple(tool if isinstance(tool, ToolDefinition) else definition_of(tool) for tool in self.functions)
+        definitions = tuple(tool for tool in self.functions if isinstance(tool, ToolDefinition))
+        return definitions if len(definitions) == len(self.functions) else self.compiled_tools.definitions
 
 
 class RealtimeSession(Protocol):

@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from trunkline.errors import InvalidArguments, InvalidConfig
+from trunkline.errors import InvalidArguments, InvalidConfig, MissingExtra
 from trunkline.tools.definition import ToolDefinition
+from trunkline.tools.json_schema import InvalidSchema, NotUnderstood, compile_schema
 
 Check = Callable[[Mapping[str, Any]], Any]
 """Turns the arguments as the model wrote them into what the handler is called with; raises `InvalidArguments`."""
@@ -33,28 +34,46 @@ def read_arguments(tool: str, text: str) -> dict[str, Any]:
 def schema_check(definition: ToolDefinition) -> Check:
     """A check against the definition's JSON schema (draft 2020-12 unless `$schema` says otherwise).
 
-    A schema may not refer to the network, and what a message tells of an argument is its path, never its value.
+    The common keywords are checked by this package; a schema that has others needs the extra `jsonschema`. A schema may not refer to the
+    network, and what a message says of an argument is its path, never its value.
 
     Raises:
         InvalidConfig: The schema itself is not valid.
+        MissingExtra: It has a keyword that only the extra understands.
     """
-    from jsonschema_rs import (
-        ValidationError,
-        validator_for,
-    )  # a large extension; only whoever defines a schema pays for it
-
     name = definition.name
+    try:
+        rule = compile_schema(definition.schema)
+    except InvalidSchema as error:
+        raise InvalidConfig("parameters", f"of tool {name!r}: {error}") from error
+    except NotUnderstood as needs:
+        return _full_check(definition, str(needs))
+
+    def check(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if complaints := [_at(path, message) for path, message in rule(values, ())]:
+            raise InvalidArguments(name, _listed(complaints))
+        return values
+
+    return check
+
+
+def _full_check(definition: ToolDefinition, needs: str) -> Check:
+    """The same by a validator that knows all of JSON Schema."""
+    name = definition.name
+    try:
+        from jsonschema_rs import ValidationError, validator_for
+    except ImportError as error:
+        raise MissingExtra("jsonschema", f"{needs} in the parameters of tool {name!r}") from error
     try:
         validator = validator_for(dict(definition.schema), mask="the value", offline=True)
     except ValidationError as error:
         raise InvalidConfig("parameters", f"of tool {name!r}: {_at(error.instance_path, error.message)}") from error
     except ValueError as error:
-        raise InvalidConfig("parameters", f"of tool {name!r} are not JSON: {error}") from error
+        raise InvalidConfig("parameters", f"of tool {name!r} cannot be used: {error}") from error
 
     def check(values: Mapping[str, Any]) -> Mapping[str, Any]:
-        errors = [_at(error.instance_path, error.message) for error in validator.iter_errors(values)]
-        if errors:
-            raise InvalidArguments(name, _listed(errors))
+        if complaints := [_at(error.instance_path, error.message) for error in validator.iter_errors(values)]:
+            raise InvalidArguments(name, _listed(complaints))
         return values
 
     return check
@@ -68,7 +87,7 @@ def model_check(tool: str, validate: Check) -> Check:
             return validate(values)
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False, include_context=False)
-            raise InvalidArguments(tool, _listed([_at(told["loc"], told["msg"]) for told in errors])) from error
+            raise InvalidArguments(tool, _listed([_at(found["loc"], found["msg"]) for found in errors])) from error
 
     return check
 

@@ -20,7 +20,7 @@ from trunkline.realtime.openai.dialect import BetaStream
 from trunkline.realtime.openai.errors import Failures
 from trunkline.realtime.openai.session import CAPABILITIES, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
-from trunkline.realtime.stream.stream import StreamContract
+from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.wire.realtime import flat_session
 from trunkline.wire.realtime.openai.commands import update_session
@@ -292,8 +292,7 @@ class OpenAIRealtimeFactory:
     """Makes providers of a `RealtimeConfig`.
 
     Args:
-        options: Constructor arguments that every provider gets: the key, model, voice and instructions of a configuration go before
-            them, and they before what the configuration only has as a default (turn detection, token limit, transcripts).
+        options: Constructor arguments that every provider gets; what a configuration sets goes before them.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -313,15 +312,16 @@ class OpenAIRealtimeFactory:
             raise InvalidConfig("provider", f"is {config.provider!r}, but this is the factory of {VENDOR!r}")
         if config.temperature is not None and self._options.get("dialect") != "beta":
             raise InvalidConfig("temperature", _NO_TEMPERATURE)
-        options: dict[str, Any] = {
-            "turn_detection": _turn_detection(config),
-            "max_output_tokens": config.max_tokens,
-            "transcribe_output": config.transcribe_output,
-            **self._options,
-        }
-        if not config.transcribe_input:
+        options: dict[str, Any] = dict(self._options)
+        if config.vad_mode is not VADMode.SERVER:
+            options["turn_detection"] = None
+        elif turn_detection := _turn_detection(config):
+            options["turn_detection"] = turn_detection
+        if config.transcribe_input is False:
             options["transcription"] = None
         said = {
+            "max_output_tokens": config.max_tokens,
+            "transcribe_output": config.transcribe_output,
             "api_key": config.api_key,
             "model": config.model,
             "voice": config.voice,
@@ -332,13 +332,13 @@ class OpenAIRealtimeFactory:
 
 
 def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
-    if config.vad_mode is not VADMode.SERVER:
-        return None
-    return ServerVad(
-        threshold=config.vad_threshold,
-        prefix_padding_ms=config.vad_prefix_padding_ms,
-        silence_duration_ms=config.vad_silence_duration_ms,
-    )
+    numbers: dict[str, Any] = {
+        "threshold": config.vad_threshold,
+        "prefix_padding_ms": config.vad_prefix_padding_ms,
+        "silence_duration_ms": config.vad_silence_duration_ms,
+    }
+    numbers = {name: value for name, value in numbers.items() if value is not None}
+    return ServerVad(**numbers) if numbers else None
 
 
 def _format(wish: AudioFormat | None) -> AudioFormat:

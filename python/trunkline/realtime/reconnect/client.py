@@ -18,7 +18,7 @@ from trunkline.realtime.reconnect.candidates import ProviderPool
 from trunkline.realtime.reconnect.fallback import Attempt
 from trunkline.realtime.reconnect.pooled_session import PooledProvider
 from trunkline.realtime.reconnect.session import without_limit
-from trunkline.realtime.stream.stream import StreamContract
+from trunkline.realtime.stream import StreamContract
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that each session and each provider has to close."""
@@ -143,7 +143,7 @@ class RealtimeClient(StreamContract):
         for provider in self.all:
             if provider.name == name:
                 return provider
-        raise UnknownProvider("realtime", name, self.names)
+        raise UnknownProvider(name, kind="realtime", available=self.names)
 
     def set_primary(self, provider: RealtimeProvider) -> None:
         """Try this provider first from now on, in place of the present primary; if it is one of the fallbacks, it is none any more."""

@@ -11,7 +11,7 @@ from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimePro
 from trunkline.realtime.reconnect.policy import Endurance, ReconnectPolicy
 from trunkline.realtime.reconnect.session import LastingSession, without_limit
 from trunkline.realtime.reconnect.watchdog import Watchdog
-from trunkline.realtime.stream.stream import StreamContract
+from trunkline.realtime.stream import StreamContract
 
 _WATCHDOG = Watchdog()
 

@@ -1,4 +1,4 @@
-"""Where the results of one task wait for the one that reads them."""
+"""A bounded queue with an end, between one task that writes and one that reads."""
 
 import math
 from collections import deque
@@ -11,11 +11,11 @@ import anyio.lowlevel
 Item = TypeVar("Item")
 
 
-class Outlet(Generic[Item]):
-    """A queue to read with `async for`; it has an end, and where that is an error the reader gets it once, after all that came before.
+class BoundedQueue(Generic[Item]):
+    """A queue to read with `async for`. It has an end; where that is an error, the reader gets it once, after all that came before.
 
     Args:
-        limit: How much may wait; `put` waits for the reader while there is as much.
+        limit: How much may be unread; while it is as much, `put` waits for the reader.
         weigh: What an item counts against the limit.
     """
 
@@ -34,7 +34,7 @@ class Outlet(Generic[Item]):
         return self._weight >= self._limit and not self._ended
 
     async def put(self, item: Item) -> None:
-        """Add an item, once there is room for it; after the end it is forgotten."""
+        """Add an item, once there is room for it; after the end it is dropped."""
         while self.full:
             await self._change()
         self.put_nowait(item)
@@ -44,23 +44,23 @@ class Outlet(Generic[Item]):
         if not self._ended:
             self._items.append(item)
             self._weight += self._weigh(item)
-            self._tell()
+            self._notify()
 
     def drop(self, unwanted: Callable[[Item], bool]) -> list[Item]:
-        """Take back the unread items that nobody wants any more."""
+        """Remove unread items, and return them."""
         dropped = [item for item in self._items if unwanted(item)]
         self._items = deque(item for item in self._items if not unwanted(item))
         self._weight -= sum(map(self._weigh, dropped))
-        self._tell()
+        self._notify()
         return dropped
 
     def end(self, error: Exception | None = None) -> None:
         """Nothing more will come; the first end holds."""
         if not self._ended:
             self._ended, self._error = True, error
-            self._tell()
+            self._notify()
 
-    def __aiter__(self) -> "Outlet[Item]":
+    def __aiter__(self) -> "BoundedQueue[Item]":
         return self
 
     async def __anext__(self) -> Item:
@@ -72,7 +72,7 @@ class Outlet(Generic[Item]):
             await self._change()
         item = self._items.popleft()
         self._weight -= self._weigh(item)
-        self._tell()
+        self._notify()
         return item
 
     async def _change(self) -> None:
@@ -80,7 +80,7 @@ class Outlet(Generic[Item]):
         self._changed = self._changed or anyio.Event()
         await self._changed.wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._changed is not None:
             self._changed.set()
             self._changed = None

@@ -3,7 +3,8 @@
 import pytest
 
 from trunkline.errors import InvalidConfig
-from trunkline.tools import Tool, tools_for_session
+from trunkline.tools import Tool
+from trunkline.wire.realtime.qwen.tools import tools_for_session
 
 EMPTY = {"type": "object", "properties": {}}
 
@@ -15,7 +16,7 @@ def opening_hours(day: str) -> str:
 
 def test_each_tool_is_nested_and_has_a_schema() -> None:
     schema = {"type": "object", "properties": {"to": {"type": "string"}}}
-    told = tools_for_session(
+    nested = tools_for_session(
         [
             Tool("transfer", "To a person", schema, timeout=3),
             {"name": "hang_up", "description": None, "parameters": ""},
@@ -24,12 +25,12 @@ def test_each_tool_is_nested_and_has_a_schema() -> None:
             opening_hours,
         ]
     )
-    assert told is not None
-    assert told[:2] == [
+    assert nested is not None
+    assert nested[:2] == [
         {"type": "function", "function": {"name": "transfer", "description": "To a person", "parameters": schema}},
         {"type": "function", "function": {"name": "hang_up", "description": "", "parameters": EMPTY}},
     ]
-    assert [tool["function"]["name"] for tool in told] == ["transfer", "hang_up", "opening_hours"]
+    assert [tool["function"]["name"] for tool in nested] == ["transfer", "hang_up", "opening_hours"]
 
 
 def test_without_tools_there_is_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Tools in the nested shape that one family of vendors wants."""
+"""Tools in the nested shape of DashScope's `session.update`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -22,8 +22,8 @@ def tools_for_session(
     Raises:
         InvalidConfig: A definition is not valid.
     """
-    told = [_nested(_definition(tool)) for tool in tools if not (isinstance(tool, Mapping) and not tool.get("name"))]
-    return told or None
+    nested = [_nested(_definition(tool)) for tool in tools if not (isinstance(tool, Mapping) and not tool.get("name"))]
+    return nested or None
 
 
 def _definition(tool: ToolDefinition | Mapping[str, Any] | Callable[..., Any]) -> ToolDefinition:

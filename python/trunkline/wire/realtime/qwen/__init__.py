@@ -1,0 +1,1 @@
+"""Qwen-Omni in realtime, as DashScope speaks it."""
