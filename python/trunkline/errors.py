@@ -12,7 +12,8 @@
     └─ ToolError                      UnknownTool · InvalidArguments · ToolTimedOut
 
 An error holds facts as attributes and `str()` makes the sentence. `may_fall_back` on the class says whether a fallback client may try
-its next provider, `is_permanent` whether the same provider will go on failing in this way. No message ever holds a secret: keys are not passed to an error, and addresses come without their query.
+its next provider, `is_permanent` whether the same provider will go on failing in this way. No message ever holds a secret: keys are not
+passed to an error, and addresses come without their query.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ from trunkline.errors import (
 )
 from trunkline.realtime.events import ErrorReported, ResponseFinished, SessionEnded
 from trunkline.realtime.openai import OpenAIRealtimeProvider
-from trunkline.realtime.openai.errors import Failures
+from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.transport import Response, memory_pair
@@ -230,7 +230,7 @@ async def test_a_session_through_a_proxy() -> None:
 
 async def test_a_send_that_meets_the_end_does_not_show_the_key_either() -> None:
     ours, theirs = memory_pair()
-    session = OpenAIRealtimeSession(ours, SessionInfo("s", "m", PCM, PCM, True), failures=Failures(KEY))
+    session = OpenAIRealtimeSession(ours, SessionInfo("s", "m", PCM, PCM, True), errors=ErrorMap(KEY))
     await theirs.aclose(1011, f"bye {KEY}")
     with pytest.raises(SessionClosed) as caught:
         await session.send_audio(bytes(2))
@@ -241,5 +241,5 @@ async def test_a_send_that_meets_the_end_does_not_show_the_key_either() -> None:
 
 
 def test_without_a_key_of_ones_own_what_looks_like_one_is_taken_out() -> None:
-    error = Failures().refused(ConnectionLost(1006, "sk-abcdefgh was wrong"))
+    error = ErrorMap().refused(ConnectionLost(1006, "sk-abcdefgh was wrong"))
     assert str(error.__cause__) == "the connection ended with code 1006: sk-[hidden] was wrong"
