@@ -35,8 +35,6 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
             "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"a":1}'},
         },
     ),
-    (command.retrieve_item("item_1"), {"type": "conversation.item.retrieve", "item_id": "item_1"}),
-    (command.delete_item("item_1"), {"type": "conversation.item.delete", "item_id": "item_1"}),
     (
         command.truncate_item("item_1", audio_end_ms=1500),
         {"type": "conversation.item.truncate", "item_id": "item_1", "content_index": 0, "audio_end_ms": 1500},
@@ -48,7 +46,6 @@ COMMANDS: list[tuple[str, dict[str, Any]]] = [
     ),
     (command.cancel_response(), {"type": "response.cancel"}),
     (command.cancel_response("resp_1"), {"type": "response.cancel", "response_id": "resp_1"}),
-    (command.clear_output_audio(), {"type": "output_audio_buffer.clear"}),
     (
         command.update_session({"type": "realtime", "instructions": ""}),
         {"type": "session.update", "session": {"type": "realtime", "instructions": ""}},
