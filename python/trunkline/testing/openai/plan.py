@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.audio import AudioFormat
+from trunkline.testing.brain import Tools
 from trunkline.testing.openai.conversation import Conversation, Item, client_item
 from trunkline.testing.openai.settings import Settings, audio_format, hold_voice
 
@@ -19,7 +20,7 @@ class Plan:
     conversation: Conversation | None
     context: Sequence[Item] | None
     instructions: str
-    tools: Sequence[str]
+    tools: Tools
     modality: str
     max_output_tokens: int | None
     format: AudioFormat
@@ -60,11 +61,11 @@ def make_plan(settings: Settings, conversation: Conversation, options: Mapping[s
     )
 
 
-def _offered(tools: Sequence[Mapping[str, Any]], choice: object) -> list[str]:
-    names = [tool["name"] for tool in tools if tool["type"] == "function"]
+def _offered(tools: Sequence[Mapping[str, Any]], choice: object) -> Tools:
+    offered = {tool["name"]: tool.get("parameters", {}) for tool in tools if tool["type"] == "function"}
     if choice == "none":
-        return []
-    return [name for name in names if name == choice.get("name")] if isinstance(choice, dict) else names
+        return {}
+    return {name: offered[name] for name in offered if not isinstance(choice, dict) or name == choice.get("name")}
 
 
 def _context(

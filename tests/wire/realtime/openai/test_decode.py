@@ -235,7 +235,6 @@ def test_usage_is_told_by_kind() -> None:
     [
         ("conversation.item.created", "conversation.item.added"),
         ("response.audio.delta", "response.output_audio.delta"),
-        ("response.audio.done", "response.output_audio.done"),
         ("response.audio_transcript.delta", "response.output_audio_transcript.delta"),
         ("response.audio_transcript.done", "response.output_audio_transcript.done"),
         ("response.text.delta", "response.output_text.delta"),

@@ -247,13 +247,13 @@ def test_an_odd_member_does_not_cost_the_start(member: tuple[str, ...], value: A
 
 
 def test_odd_parameters_are_left_out() -> None:
-    for given, read in (
+    for sent, read in (
         (["token"], {}),
         ({"token": "x", "tenant": 7, "more": {}}, {"token": "x", "tenant": "7"}),
     ):
         stream = TwilioStream()
         stream.receive(CONNECTED)
-        event = stream.receive(changed(START, "start", "customParameters", to=given))
+        event = stream.receive(changed(START, "start", "customParameters", to=sent))
         assert isinstance(event, StreamStarted)
         assert event.parameters == read
 
