@@ -77,7 +77,7 @@ async def test_which_tools_are_offered(options: Event, offered: list[str]) -> No
     seen: list[Sequence[str]] = []
 
     def rule(history: Sequence[Heard], tools: Tools) -> list[Say | CallTool]:
-        seen.append(tools)
+        seen.append(list(tools))
         return [Say("Yes.")]
 
     async with OpenAIRealtimeSimulator(brain=ToneBrain(rule)) as vendor, session(vendor) as client:

@@ -66,6 +66,7 @@ class ResponseArbiter:
         self._answered: set[str] = set()
         self._batches: dict[str, set[str]] = {}
         self._last_batch: set[str] = set()
+        self._asides: set[str] = set()
         self._abandoned: set[str] = set()
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,6 +180,8 @@ class ResponseArbiter:
         self._running.add(response_id)
         if self._is_requested:
             self._is_requested = False
+            if self._sent and self._sent[-1].during_tools:
+                self._asides.add(response_id)
         else:
             self._user_speaks = False
             self._drop_served()
@@ -198,7 +201,9 @@ class ResponseArbiter:
         """A response ended; if it was cancelled, the answers to its tool calls are no reason for another."""
         self._running -= {response_id, _UNKNOWN}
         self._cancelled -= {response_id, _UNKNOWN}
-        self._last_batch = set() if cancelled else self._batches.get(response_id, set())
+        if response_id not in self._asides:  # something said meanwhile does not end the wait for tools
+            self._last_batch = set() if cancelled else self._batches.get(response_id, set())
+        self._asides.discard(response_id)
         if cancelled:
             self._abandoned.add(response_id)
         self._settle(response_id)

@@ -129,7 +129,10 @@ class OpenAIRealtimeSimulator:
         )
         self._script = FaultScript()
         self._journal = Journal(self.received, self.sent)
-        served, self.client_tls = _contexts() if tls is True else (tls or None, None)
+        self.client_tls: ssl.SSLContext | None = None
+        served = tls or None
+        if served is True:
+            served, self.client_tls = _contexts()
         self._server = Server(
             [Route("GET", "/v1/realtime", self._open)], port=port, tls=served, grace=0.0, limits=_PATIENT
         )
