@@ -89,7 +89,11 @@ def _reason(error: ErrorDetails) -> str:
             return str(error["ctx"]["error"])
         case _:
             message = error["msg"].replace("Input should", "must").replace("should", "must")
-            return message.replace("a valid dictionary", "an object").replace("a valid ", "a ")
+            return (
+                message.replace("a valid dictionary", "an object")
+                .replace("a valid integer", "a whole number")
+                .replace("a valid ", "a ")
+            )
 
 
 def _shown(error: ErrorDetails) -> str:

@@ -279,13 +279,14 @@ async def test_tool_result_that_is_not_json_is_refused_and_can_be_sent_anew() ->
 @pytest.mark.parametrize("name", ["check in", "room:book", "größe", "n" * 65, "order.status"])
 async def test_tool_name_that_vendor_does_not_take_is_refused_before_anything_is_sent(name: str) -> None:
     provider = OpenAIRealtimeProvider(api_key=KEY, base_url="http://127.0.0.1:1/v1")
-    extension = {"tools": [{"type": "function", "name": name}]}
-    for config in (
-        lambda: ProcessConfig(functions=[ToolDefinition(name)]),
-        lambda: ProcessConfig(extensions={"openai": extension}),
-    ):
-        with pytest.raises(InvalidConfig) as refused:
-            async with provider.connect(config()):
+    options: list[dict[str, Any]] = [
+        {"functions": [{"name": name}]},
+        {"extensions": {"openai": {"tools": [{"type": "function", "name": name}]}}},
+    ]
+    for option in options:
+        with pytest.raises(InvalidConfig) as refused:  # by whoever notices first
+            tools = [ToolDefinition(**tool) for tool in option.get("functions", ())]
+            async with provider.connect(ProcessConfig(functions=tools, extensions=option.get("extensions", {}))):
                 pytest.fail("it must not open")
         assert name[:40] in str(refused.value)
 

@@ -122,6 +122,7 @@ class ResponseArbiter:
         if response_runs:
             self._sent.remove(refused[-1])
             self._queue.appendleft(refused[-1])
+            self._asides.clear()  # the response that began was not the one asked for
             if not self._running:
                 self._running.add(_UNKNOWN)  # its end is what the request waits for
         self._is_requested = False
