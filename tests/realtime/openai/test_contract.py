@@ -1,7 +1,7 @@
 """What every session promises, kept with OpenAI's protocol and with servers that say less than OpenAI."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -276,6 +276,12 @@ async def test_tool_result_that_is_not_json_is_refused_and_can_be_sent_anew() ->
             await session.send_tool_result("call_1", "rain")
 
 
+async def connect(provider: OpenAIRealtimeProvider, functions: Sequence[Mapping[str, Any]] = (), **config: Any) -> None:
+    """Build the tools and open a session: whoever notices first refuses."""
+    async with provider.connect(ProcessConfig(functions=[ToolDefinition(**tool) for tool in functions], **config)):
+        pytest.fail("it must not open")
+
+
 @pytest.mark.parametrize("name", ["check in", "room:book", "größe", "n" * 65, "order.status"])
 async def test_tool_name_that_vendor_does_not_take_is_refused_before_anything_is_sent(name: str) -> None:
     provider = OpenAIRealtimeProvider(api_key=KEY, base_url="http://127.0.0.1:1/v1")
@@ -284,10 +290,8 @@ async def test_tool_name_that_vendor_does_not_take_is_refused_before_anything_is
         {"extensions": {"openai": {"tools": [{"type": "function", "name": name}]}}},
     ]
     for option in options:
-        with pytest.raises(InvalidConfig) as refused:  # by whoever notices first
-            tools = [ToolDefinition(**tool) for tool in option.get("functions", ())]
-            async with provider.connect(ProcessConfig(functions=tools, extensions=option.get("extensions", {}))):
-                pytest.fail("it must not open")
+        with pytest.raises(InvalidConfig) as refused:
+            await connect(provider, **option)
         assert name[:40] in str(refused.value)
 
 

@@ -72,7 +72,7 @@ class SessionIds:
         return self._turns.id
 
     def turn_committed(self, item_id: str) -> str:
-        """The user's turn is over, or a turn of which nothing was told before."""
+        """The user's turn is over, or a turn that no event spoke of before."""
         turn = self.turn(item_id) if self._speaks else self._turns.begin(item_id)
         self._speaks = False
         return turn

@@ -76,7 +76,7 @@ class OpenAIRealtimeProvider(StreamContract):
         organization: The organization to bill, if the key has several.
         project: The project to bill, likewise.
         safety_identifier: A stable, anonymous name of the end user.
-        transcribe_output: Whether the model's words are told.
+        transcribe_output: Whether the model's words are passed on.
         tls: What to trust; the system's certificates if None.
         record: A file for every message both ways, as JSON lines without secrets; a further session writes a file beside it.
         proxy: The address of an HTTP proxy, with its user and password if it needs them; None for none, "environment" for what

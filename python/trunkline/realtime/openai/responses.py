@@ -151,7 +151,7 @@ class ResponseArbiter:
         self._turn_ended = True
 
     def turn_committed(self, *, answered: bool) -> None:
-        """The user's turn is an item of the conversation; its end was told before, or not at all."""
+        """The user's turn is an item of the conversation; its end was reported before, or not at all."""
         self.user_stopped(answered=answered)
         self._turn_ended = False
 

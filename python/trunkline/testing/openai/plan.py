@@ -40,19 +40,19 @@ def make_plan(settings: Settings, conversation: Conversation, options: Mapping[s
     Raises:
         Refusal: A voice that can no longer be changed, an item that does not exist.
     """
-    told = {**settings.wire, **{name: value for name, value in options.items() if value is not None}}
+    settled = {**settings.wire, **{name: value for name, value in options.items() if value is not None}}
     spoken = settings.wire["audio"]["output"]
     output = {name: spoken[name] for name in ("format", "voice")} | options.get("audio", {}).get("output", {})
     inside = options.get("conversation", "auto") == "auto"
     if inside and conversation.spoken:
         hold_voice(output["voice"], spoken["voice"], "response.audio.output.voice")
-    tokens = told["max_output_tokens"]
+    tokens = settled["max_output_tokens"]
     return Plan(
         conversation=conversation if inside else None,
         context=_context(options.get("input"), conversation, settings),
-        instructions=told["instructions"],
-        tools=_offered(told["tools"], told["tool_choice"]),
-        modality=told["output_modalities"][0],
+        instructions=settled["instructions"],
+        tools=_offered(settled["tools"], settled["tool_choice"]),
+        modality=settled["output_modalities"][0],
         max_output_tokens=None if tokens == "inf" else tokens,
         format=audio_format(output["format"]),
         audio={"output": output},

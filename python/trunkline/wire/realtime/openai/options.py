@@ -116,7 +116,7 @@ class SessionOptions(TypedDict, total=False):
         truncation: What to forget once the context is full: "auto", "disabled", or `{"type": "retention_ratio", …}`.
         tracing: "auto", or `{"workflow_name": …, "group_id": …, "metadata": …}`.
         prompt: A prompt stored with the vendor: `{"id": …, "version": …, "variables": …}`.
-        include: Further things to be told: `("item.input_audio_transcription.logprobs",)`.
+        include: What to send besides: `("item.input_audio_transcription.logprobs",)`.
         temperature: 0.6 to 1.2; the older dialect alone has it.
     """
 
