@@ -401,6 +401,50 @@ async def test_vendors_own_answer_serves_tool_result_that_came_while_user_spoke(
             await rest(session)
 
 
+async def test_vendors_own_answer_serves_text_that_program_sent_while_user_spoke() -> None:
+    async def script(vendor: Vendor) -> None:
+        await vendor.open_session()
+        await vendor.send("input_audio_buffer.speech_started", item_id="item_U", audio_start_ms=0)
+        await vendor.expect("conversation.item.create")
+        await vendor.send("input_audio_buffer.speech_stopped", item_id="item_U", audio_end_ms=300)
+        await vendor.send("input_audio_buffer.committed", item_id="item_U")
+        await vendor.response_created("resp_1")
+        await vendor.response_done("resp_1")
+        await vendor.expect_nothing()
+
+    async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
+        await until(session, SpeechStarted)
+        await session.send_text("The caller is a member.")
+        await until(session, ResponseFinished)
+        with anyio.move_on_after(0.1):
+            await rest(session)
+
+
+async def test_turn_detection_that_is_switched_off_while_user_speaks_holds_nothing_back() -> None:
+    async def script(vendor: Vendor) -> None:
+        await vendor.open_session()
+        await vendor.send("input_audio_buffer.speech_started", item_id="item_U", audio_start_ms=0)
+        await vendor.expect("conversation.item.create")
+        off = merged(CREATED, {"audio": {"input": {"turn_detection": None}}})
+        await vendor.send("session.updated", session=off)
+        await vendor.expect("response.create")
+
+    async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
+        await until(session, SpeechStarted)
+        await session.send_text("hello")
+        await rest(session)
+
+
+async def test_event_that_cannot_be_read_does_not_cost_the_connection() -> None:
+    async def script(vendor: Vendor) -> None:
+        await vendor.connection.send('{"code": "NotAnEvent"}')
+        await vendor.connection.send("{")
+        await vendor.open_session()
+
+    async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
+        await rest(session)
+
+
 async def test_tool_result_that_vendor_had_not_seen_gets_its_own_answer() -> None:
     async def script(vendor: Vendor) -> None:
         await vendor.open_session()

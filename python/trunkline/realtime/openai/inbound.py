@@ -218,6 +218,8 @@ class Inbound:
             expires_at=info.expires_at or known.expires_at,
             is_flat=known.is_flat,
         )
+        if not info.detects_turns:
+            self.responses.turn_dropped()  # its end would not be told any more
         if self.info.expires_at != known.expires_at:
             ending_at = self._moment(self.info.expires_at)
             if ending_at is not None:

@@ -1,5 +1,6 @@
 """OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
 
+import logging
 import os
 import re
 import ssl
@@ -24,7 +25,7 @@ from trunkline.realtime.stream.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.wire.realtime.openai.commands import update_session
 from trunkline.wire.realtime.openai.decode import parse
-from trunkline.wire.realtime.openai.events import ErrorReceived, ServerEvent, SessionCreated, SessionUpdated
+from trunkline.wire.realtime.openai.events import ErrorReceived, SessionCreated, SessionUpdated
 from trunkline.wire.realtime.openai.options import (
     DEFAULT_VOICE,
     SemanticVad,
@@ -49,6 +50,8 @@ __all__ = [
     "TurnDetection",
     "new_factory",
 ]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 BASE_URL = "https://api.openai.com/v1"
@@ -264,9 +267,21 @@ class OpenAIRealtimeProvider(StreamContract):
         return session
 
     async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
-        """Read up to an event, past those that other servers send first; an error here is a refusal."""
+        """Read up to an event, past those that other servers send first; an error here is a refusal.
+
+        Raises:
+            ProviderError: The vendor said that it failed.
+            RemoteProtocolError: The session cannot be read. Other events that cannot are passed over.
+        """
         while True:
-            event: ServerEvent = parse(await stream.receive())
+            message = await stream.receive()
+            try:
+                event = parse(message)
+            except RemoteProtocolError as error:
+                if error.path.startswith("session"):
+                    raise
+                log.warning("passed over while a session is set up: %s", error)
+                continue
             if isinstance(event, ErrorReceived):
                 raise self._errors.reported(event.error)
             if isinstance(event, kind):
