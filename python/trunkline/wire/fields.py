@@ -29,6 +29,11 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BASE64: Final = SchemaValidator(core_schema.bytes_schema(), config=core_schema.CoreConfig(val_json_bytes="base64"))
 
 
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD for each half of a character that stands alone; no other side could read it."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 # ── what an event can do without ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -175,7 +180,7 @@ def _is_counter(value: str) -> bool:
 def _without_surrogates(value: Any) -> Any:
     match value:
         case str():
-            return _SURROGATE.sub("\ufffd", value)
+            return replace_surrogates(value)
         case dict():
             return {_without_surrogates(name): _without_surrogates(member) for name, member in value.items()}
         case list():

@@ -9,15 +9,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
 from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
-from trunkline.loopback import is_loopback
 from trunkline.realtime.config import RealtimeConfig, VADMode
+from trunkline.realtime.openai.endpoint import checked_key, websocket_url
 from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
 from trunkline.realtime.openai.session import CAPABILITIES, FLAT, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
@@ -118,10 +118,10 @@ class OpenAIRealtimeProvider(StreamContract):
         refuse_unknown(session)
         if dialect not in {None, "ga", "beta"}:
             raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
-        self._api_key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
+        self._api_key = checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
         self._model = model
         self._base_url = base_url
-        self._url = _websocket_url(base_url, model)
+        self._url = websocket_url(base_url, model)
         self._dialect = dialect
         self._api_key_header = api_key_header
         self._identity = {
@@ -377,24 +377,3 @@ def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
 
 def _format(wanted: AudioFormat | None) -> AudioFormat:
     return PCM if wanted is None or wanted not in FORMATS else wanted
-
-
-def _checked_key(api_key: str) -> str:
-    if not api_key:
-        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
-    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
-        raise InvalidConfig("api_key", "holds characters that a key cannot have")
-    return api_key
-
-
-def _websocket_url(base_url: str, model: str) -> str:
-    address = urlsplit(base_url)
-    if address.username is not None or address.query or address.fragment:
-        raise InvalidConfig("base_url", "must be an address without user, query and fragment")
-    if not address.hostname or address.scheme not in {"http", "https", "ws", "wss"}:
-        raise InvalidConfig("base_url", f"must be an https or wss address, got {base_url!r}")
-    secure = address.scheme in {"https", "wss"}
-    if not secure and not is_loopback(address.hostname):
-        raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"

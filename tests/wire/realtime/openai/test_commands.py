@@ -64,3 +64,8 @@ def test_each_command_has_the_vendors_shape(text: str, shape: dict[str, Any]) ->
 @pytest.mark.parametrize("audio", [b"", b"\xff" * 160, bytes(range(256)) * 10, memoryview(b"abcd")])
 def test_appended_audio_is_what_was_given(audio: bytes) -> None:
     assert base64.b64decode(json.loads(command.append_audio(audio))["audio"]) == bytes(audio)
+
+
+def test_half_a_character_does_not_spoil_the_message() -> None:
+    text = command.create_item(command.message_item("user", "a\ud83d \U0001f600"))
+    assert json.loads(text.encode())["item"]["content"][0]["text"] == "a\ufffd \U0001f600"

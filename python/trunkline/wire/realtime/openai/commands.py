@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from trunkline.conversation import HistoryItem
+from trunkline.wire.fields import replace_surrogates
 
 MAX_APPEND_BYTES = 8 * 1024 * 1024
 """Audio that one append may hold; the vendor's limit is 15 MiB, which base64 makes of 11."""
@@ -88,7 +89,8 @@ def cancel_response(response_id: str | None = None, *, event_id: str | None = No
 
 def _event(kind: str, event_id: str | None, **body: Any) -> str:
     head = {"type": kind} if event_id is None else {"type": kind, "event_id": event_id}
-    return json.dumps({**head, **body}, separators=(",", ":"), default=_plain)
+    text = json.dumps({**head, **body}, separators=(",", ":"), default=_plain, ensure_ascii=False)
+    return replace_surrogates(text)
 
 
 def _plain(value: object) -> Any:
