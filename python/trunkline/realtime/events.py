@@ -10,6 +10,7 @@ from typing import Literal
 
 from trunkline.audio import AudioFormat
 from trunkline.errors import LocalProtocolError, ProviderError
+from trunkline.wire.realtime.usage import Usage as Usage  # noqa: PLC0414 - part of the events
 
 
 def _check_id(event: object, **ids: str) -> None:
@@ -144,26 +145,6 @@ class ToolCallCancelled:
 
     def __post_init__(self) -> None:
         _check_id(self, call_id=self.call_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an answer cost, in tokens: in all, and of what kind where the vendor says so.
-
-    Cached tokens are among those of the input, and cost less; reasoning tokens are among those of the output.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-    input_text_tokens: int = 0
-    input_audio_tokens: int = 0
-    cached_tokens: int = 0
-    cached_text_tokens: int = 0
-    cached_audio_tokens: int = 0
-    output_text_tokens: int = 0
-    output_audio_tokens: int = 0
-    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

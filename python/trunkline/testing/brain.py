@@ -1,12 +1,16 @@
 """What a simulated voice model thinks with: it hears, answers and speaks."""
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi, sin
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from trunkline.audio.vad import EnergyDetector, VoiceActivityDetector
+
+Tools = Mapping[str, Mapping[str, Any]]
+"""The tools on offer: the JSON schema of each one's arguments, by its name."""
 
 _TONE_HZ = 400
 _TONE_RATE = 24000
@@ -43,6 +47,51 @@ class Heard:
     name: str = ""
 
 
+_SENTENCE_TO_SAY = re.compile(r"<say>(.*)</say>", re.DOTALL)
+
+
+def sentence_to_say(instructions: str) -> str | None:
+    """What the instructions of one answer ask to be said word for word, as `session.say` does; None if they do not."""
+    found = _SENTENCE_TO_SAY.search(instructions)
+    return None if found is None else found[1]
+
+
+def fitting_arguments(wanted: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, str]:
+    """Arguments as a tool declares them, out of what is known by names of our own.
+
+    Args:
+        wanted: The values, such as `{"city": "London"}`.
+        schema: The JSON schema of the tool's arguments.
+
+    Returns:
+        Each value under its own name where the tool has it; else under the parameter that takes text and whose name or description speaks
+        of it, else under the first one that takes text. Values that no parameter is left for are dropped.
+    """
+    declared = schema.get("properties")
+    parameters = declared if isinstance(declared, Mapping) else {}
+    free = [name for name, parameter in parameters.items() if name not in wanted and _takes_text(parameter)]
+    arguments: dict[str, str] = {}
+    for name, value in wanted.items():
+        if name in parameters:
+            arguments[name] = value
+        elif free:
+            place = next(
+                (parameter for parameter in free if _speaks_of(name, parameter, parameters[parameter])), free[0]
+            )
+            free.remove(place)
+            arguments[place] = value
+    return arguments
+
+
+def _takes_text(parameter: object) -> bool:
+    kind = parameter.get("type", "string") if isinstance(parameter, Mapping) else None
+    return kind == "string" or (isinstance(kind, list) and "string" in kind)
+
+
+def _speaks_of(name: str, parameter: str, described: Mapping[str, Any]) -> bool:
+    return name.lower() in f"{parameter} {described.get('description', '')}".lower()
+
+
 class Brain(Protocol):
     """The part of a simulated model that is not protocol."""
 
@@ -54,10 +103,8 @@ class Brain(Protocol):
         """The words of one utterance, PCM16 mono at 16 kHz; None if it was not understood."""
         ...
 
-    async def answer(
-        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
-    ) -> Sequence[Say | CallTool]:
-        """What to do next, `tools` being the names of the tools on offer."""
+    async def answer(self, history: Sequence[Heard], *, instructions: str, tools: Tools) -> Sequence[Say | CallTool]:
+        """What to do next, with these tools on offer."""
         ...
 
     async def speak(self, text: str) -> bytes:
@@ -98,9 +145,7 @@ class ScriptedBrain:
         del pcm
         return next(self._transcripts, None)
 
-    async def answer(
-        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
-    ) -> Sequence[Say | CallTool]:
+    async def answer(self, history: Sequence[Heard], *, instructions: str, tools: Tools) -> Sequence[Say | CallTool]:
         """The next answer of the script."""
         del instructions, tools
         return self._answer(history)

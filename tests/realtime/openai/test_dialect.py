@@ -100,7 +100,7 @@ async def test_temperature_exists_in_the_older_dialect() -> None:
     async with scripted(script, kind=BetaVendor, dialect="beta", temperature=1.0) as provider:
         async with provider.connect(ProcessConfig(temperature=0.7)):
             pass
-        with pytest.raises(InvalidConfig, match=r"session\.temperature: must be between 0\.6 and 1\.2"):
+        with pytest.raises(InvalidConfig, match=r"session\.temperature: must be greater than or equal to 0\.6"):
             async with provider.connect(ProcessConfig(temperature=0.2)):
                 pytest.fail("it must not open")
         factory = provider.factory(dialect="beta")
@@ -176,12 +176,15 @@ async def test_a_mixture_of_both() -> None:
 
     async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
         told = await rest(session)
+    assert isinstance(told[0], SessionReady)
+    session_id = told[0].session_id
+    assert session_id.startswith("session-")
     assert told == [
-        SessionReady("", PCMU, PCM),
+        SessionReady(session_id, PCMU, PCM),
         UserTranscript("Hello.", True, "item_U"),
-        ResponseStarted(),
-        AudioReceived(b"\x00\x00"),
-        ResponseFinished("", "completed", "completed"),
+        ResponseStarted("response-1"),
+        AudioReceived(b"\x00\x00", "response-1-item", "response-1"),
+        ResponseFinished("response-1", "completed", "completed"),
         SessionEnded("closed_by_vendor"),
     ]
 

@@ -17,13 +17,14 @@ from trunkline.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderUnavailable,
+    QuotaExceeded,
     RateLimited,
     RequestRejected,
     SessionClosed,
 )
 from trunkline.realtime.events import ErrorReported, ResponseFinished, SessionEnded
 from trunkline.realtime.openai import OpenAIRealtimeProvider
-from trunkline.realtime.openai.errors import Failures
+from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.transport import Response, memory_pair
@@ -59,7 +60,7 @@ async def _refused(provider: OpenAIRealtimeProvider) -> ProviderError:
         (403, "model_not_found", {}, ModelUnavailable, "model_not_found", None),
         (404, None, {}, ModelUnavailable, "404", None),
         (429, "rate_limit_exceeded", {"Retry-After": "7"}, RateLimited, "rate_limit_exceeded", 7.0),
-        (429, "insufficient_quota", {}, RateLimited, "insufficient_quota", None),
+        (429, "insufficient_quota", {}, QuotaExceeded, "insufficient_quota", None),
         (500, None, {}, ProviderUnavailable, "500", None),
         (503, None, {"Retry-After": "2"}, ProviderUnavailable, "503", 2.0),
     ],
@@ -128,11 +129,12 @@ async def test_no_authorization_at_all() -> None:
         ("item_not_found", RequestRejected),
         ("invalid_json", RequestRejected),
         ("rate_limit_exceeded", RateLimited),
-        ("insufficient_quota", RateLimited),
+        ("insufficient_quota", QuotaExceeded),
         ("input_audio_buffer_commit_empty", None),
         ("conversation_already_has_active_response", None),
         ("response_cancel_not_active", None),
         ("item_truncate_invalid_item_id", None),
+        ("unsupported_content_type", None),
     ],
 )
 async def test_error_events_of_a_session(code: str, kind: type[ProviderError] | None) -> None:
@@ -230,7 +232,7 @@ async def test_a_session_through_a_proxy() -> None:
 
 async def test_a_send_that_meets_the_end_does_not_show_the_key_either() -> None:
     ours, theirs = memory_pair()
-    session = OpenAIRealtimeSession(ours, SessionInfo("s", "m", PCM, PCM, True), failures=Failures(KEY))
+    session = OpenAIRealtimeSession(ours, SessionInfo("s", "m", PCM, PCM, True), errors=ErrorMap(KEY))
     await theirs.aclose(1011, f"bye {KEY}")
     with pytest.raises(SessionClosed) as caught:
         await session.send_audio(bytes(2))
@@ -241,5 +243,5 @@ async def test_a_send_that_meets_the_end_does_not_show_the_key_either() -> None:
 
 
 def test_without_a_key_of_ones_own_what_looks_like_one_is_taken_out() -> None:
-    error = Failures().refused(ConnectionLost(1006, "sk-abcdefgh was wrong"))
+    error = ErrorMap().refused(ConnectionLost(1006, "sk-abcdefgh was wrong"))
     assert str(error.__cause__) == "the connection ended with code 1006: sk-[hidden] was wrong"

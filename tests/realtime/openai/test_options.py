@@ -36,7 +36,7 @@ async def test_constructor_then_session_then_extension() -> None:
     said = await wanted(config, **options)
     assert (said["instructions"], said["audio"]["output"]["voice"], said["tool_choice"]) == ("Two.", "alloy", "none")
     extension = {"instructions": "Three.", "audio": {"output": {"voice": {"id": "voice_1"}}}, "tool_choice": "auto"}
-    said = await wanted(ProcessConfig("Two.", "alloy", extensions={"openai": extension}), **options)
+    said = await wanted(ProcessConfig(instructions="Two.", voice="alloy", extensions={"openai": extension}), **options)
     assert (said["instructions"], said["tool_choice"]) == ("Three.", "auto")
     assert said["audio"]["output"]["voice"] == {"id": "voice_1"}
     assert said["audio"]["output"]["speed"] == 0.9
@@ -54,7 +54,7 @@ async def test_what_one_answer_says_goes_before_all() -> None:
         await vendor.response_done("resp_2")
         assert "response" not in await vendor.expect("response.create")
 
-    async with scripted(script) as provider, provider.connect(ProcessConfig("Always.")) as session:
+    async with scripted(script) as provider, provider.connect(ProcessConfig(instructions="Always.")) as session:
         options = {"output_modalities": ["text"], "instructions": "Nobody's.", "tool_choice": "none"}
         await session.create_response("Only now.", options=options)
         await session.create_response(options={"max_output_tokens": 5})
@@ -156,7 +156,7 @@ async def test_a_committed_turn_has_its_place_before_its_words() -> None:
     async with scripted(script, turn_detection=None) as provider, provider.connect(ProcessConfig()) as session:
         assert session.capabilities.commit
         await session.commit_audio()
-        assert await until(session, UserTurnCommitted) == UserTurnCommitted("item_U", "item_A")
+        assert await until(session, UserTurnCommitted) == UserTurnCommitted("item_U")
 
 
 async def test_an_update_shows_once_the_vendor_has_taken_it() -> None:
@@ -173,7 +173,7 @@ async def test_an_update_shows_once_the_vendor_has_taken_it() -> None:
         await vendor.expect("session.update")
         await vendor.error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.")
 
-    async with scripted(script) as provider, provider.connect(ProcessConfig("Be brief.")) as session:
+    async with scripted(script) as provider, provider.connect(ProcessConfig(instructions="Be brief.")) as session:
         assert session.instructions == "Be brief."
         await until(session, SessionReady)
         await session.update_instructions("Be kind.")
@@ -238,7 +238,7 @@ async def test_whatever_the_options_every_event_is_what_the_sdk_knows() -> None:
             "output_modalities": wished,
         }
         options |= {"noise_reduction": "near_field", "reasoning_effort": "low", "parallel_tool_calls": True}
-        config = ProcessConfig("Be brief.", functions=[HANG_UP])
+        config = ProcessConfig(instructions="Be brief.", functions=[HANG_UP])
         async with scripted(script, **options) as provider, provider.connect(config) as session:
             await session.send_audio(bytes(960))
             await session.send_text("Hello.")

@@ -23,9 +23,9 @@ from trunkline.realtime.events import (
     SessionEnded,
     SessionEvent,
     SessionReady,
-    SpeechStopped,
     ToolCallRequested,
     Usage,
+    UserTranscript,
 )
 from trunkline.realtime.openai.session import OpenAIRealtimeSession
 from trunkline.realtime.provider import ProcessConfig
@@ -192,8 +192,10 @@ async def test_cancelling_a_wait_loses_no_event_and_no_request(quiet: tuple[Open
         await session.create_response("Say hello.")
     assert waiting.cancelled_caught
     await vendor.receive()
-    await vendor.send('{"type":"input_audio_buffer.speech_stopped","item_id":"item_U"}')
-    assert await session.__anext__() == SpeechStopped("item_U", 0)
+    await vendor.send(
+        '{"type":"conversation.item.input_audio_transcription.completed","item_id":"item_U","transcript":"Hm."}'
+    )
+    assert await session.__anext__() == UserTranscript("Hm.", True, "item_U")
     with anyio.fail_after(5):
         assert "Say hello." in await vendor.receive()
 

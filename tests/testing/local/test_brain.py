@@ -9,6 +9,8 @@ from trunkline.tts import LocalSynthesizer
 
 pytestmark = pytest.mark.anyio
 
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
 
 @pytest.fixture(scope="module")
 def brain() -> LocalBrain:
@@ -24,11 +26,11 @@ async def test_a_spoken_question_becomes_a_tool_call_and_a_spoken_answer(brain: 
     heard = await brain.transcribe(pcm)
     assert heard == "what is the weather in madrid"
     history = [Heard("user", heard)]
-    assert await brain.answer(history, instructions="", tools=["get_weather"]) == (
+    assert await brain.answer(history, instructions="", tools={"get_weather": WEATHER}) == (
         CallTool("get_weather", {"city": "Madrid"}),
     )
     history.append(Heard("tool", '{"conditions": "sunshine"}', name="get_weather"))
-    (answer,) = await brain.answer(history, instructions="", tools=[])
+    (answer,) = await brain.answer(history, instructions="", tools={})
     assert answer == Say("In Madrid it is now: sunshine.")
 
 
@@ -40,13 +42,13 @@ async def test_the_agent_speaks_at_24_khz(brain: LocalBrain) -> None:
 
 
 async def test_the_services_take_long_enough_to_be_interrupted(brain: LocalBrain) -> None:
-    (answer,) = await brain.answer([Heard("user", "tell me about your services")], instructions="", tools=[])
+    (answer,) = await brain.answer([Heard("user", "tell me about your services")], instructions="", tools={})
     assert isinstance(answer, Say)
     assert len(await brain.speak(answer.text)) / 48000 > 8
 
 
 async def test_what_was_not_understood_is_said_so(brain: LocalBrain) -> None:
     heard = await brain.transcribe(bytes(48000))
-    (answer,) = await brain.answer([Heard("user", heard)], instructions="", tools=[])
+    (answer,) = await brain.answer([Heard("user", heard)], instructions="", tools={})
     assert isinstance(answer, Say)
     assert answer.text.startswith("Sorry")

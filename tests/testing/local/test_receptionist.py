@@ -7,10 +7,12 @@ import pytest
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.local.receptionist import CITIES, RECEPTIONIST_GRAMMAR, WEATHER_TOOL, answer, reply, report
 
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
 
 @pytest.mark.parametrize("sentence", RECEPTIONIST_GRAMMAR.sentences)
 def test_every_published_sentence_has_an_answer(sentence: str) -> None:
-    said = reply(sentence, tools=[WEATHER_TOOL])
+    said = reply(sentence, tools={WEATHER_TOOL: WEATHER})
     if "weather" in sentence:
         assert isinstance(said, CallTool)
         assert said.name == "get_weather"
@@ -19,6 +21,17 @@ def test_every_published_sentence_has_an_answer(sentence: str) -> None:
     else:
         assert isinstance(said, Say)
         assert "did not get" not in said.text
+
+
+def test_weather_is_asked_for_by_the_name_that_the_tool_declares() -> None:
+    schema = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
+    said = reply("what is the weather in london", tools={WEATHER_TOOL: schema})
+    assert said == CallTool("get_weather", {"location": "London"})
+
+
+def test_marked_sentence_is_said_word_for_word() -> None:
+    instructions = 'Say the text.\n<say>They call it "home".\nReally.</say>'
+    assert answer([Heard("user", "where are you")], instructions=instructions) == Say('They call it "home".\nReally.')
 
 
 def test_different_questions_have_different_answers() -> None:
@@ -37,7 +50,7 @@ def test_what_was_not_understood_gets_a_hint(heard: str | None) -> None:
 
 
 def test_a_tool_that_is_not_on_offer_is_not_called() -> None:
-    assert reply("what is the weather in london", tools=["hang_up"]) == Say(
+    assert reply("what is the weather in london", tools={"hang_up": {}}) == Say(
         "Sorry, I cannot look that up at the moment."
     )
 

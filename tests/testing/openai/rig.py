@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from tests.oracles import strict_server_event
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.transport import WebSocketConnection, connect_websocket
 
@@ -46,7 +46,7 @@ class ToneDetector:
         self._rest = b""
 
 
-Rule = Callable[[Sequence[Heard], Sequence[str]], Sequence[Say | CallTool]]
+Rule = Callable[[Sequence[Heard], Tools], Sequence[Say | CallTool]]
 
 
 class ToneBrain:
@@ -69,9 +69,7 @@ class ToneBrain:
         self.clips.append(pcm)
         return self.words
 
-    async def answer(
-        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
-    ) -> Sequence[Say | CallTool]:
+    async def answer(self, history: Sequence[Heard], *, instructions: str, tools: Tools) -> Sequence[Say | CallTool]:
         self.heard.append(list(history))
         self.instructions.append(instructions)
         self.thinks.set()

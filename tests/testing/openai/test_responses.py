@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.testing.openai.rig import Event, ToneBrain, kinds, session
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 
 pytestmark = pytest.mark.anyio
@@ -76,8 +76,8 @@ async def test_input_may_refer_to_items() -> None:
 async def test_which_tools_are_offered(options: Event, offered: list[str]) -> None:
     seen: list[Sequence[str]] = []
 
-    def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
-        seen.append(tools)
+    def rule(history: Sequence[Heard], tools: Tools) -> list[Say | CallTool]:
+        seen.append(list(tools))
         return [Say("Yes.")]
 
     async with OpenAIRealtimeSimulator(brain=ToneBrain(rule)) as vendor, session(vendor) as client:

@@ -13,7 +13,7 @@ from openai.resources.realtime.realtime import RealtimeConnection
 
 from tests.oracles import strict_server_event
 from tests.testing.openai.rig import ToneBrain, tone
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +104,7 @@ async def turns_of_the_async_client(url: str) -> list[str]:
     return said
 
 
-def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
+def rule(history: Sequence[Heard], tools: Tools) -> list[Say | CallTool]:
     if history and history[-1].role == "tool":
         return [Say(f"Expect {history[-1].text}.")]
     return [CallTool("get_weather", {"city": "London"})] if tools else [Say("more " * 50)]

@@ -11,7 +11,7 @@ import trustme
 import trunkline.testing.openai as package
 from tests.testing.openai.rig import ToneBrain, session, tone
 from trunkline.errors import ConnectionLost, InvalidConfig, TransportError
-from trunkline.testing.brain import CallTool, Heard, Say, ScriptedBrain
+from trunkline.testing.brain import CallTool, Heard, Say, ScriptedBrain, Tools
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.transport import connect_websocket
 
@@ -102,7 +102,7 @@ async def test_a_client_that_leaves_ends_its_session() -> None:
 
 
 async def test_a_brain_that_raises_is_logged_and_ends_the_session(caplog: pytest.LogCaptureFixture) -> None:
-    def rule(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
+    def rule(history: Sequence[Heard], tools: Tools) -> list[Say | CallTool]:
         raise LookupError("no rule")
 
     async with OpenAIRealtimeSimulator(brain=ToneBrain(rule)) as vendor, session(vendor) as client:
@@ -126,6 +126,31 @@ async def test_over_tls() -> None:
         url = f"{vendor.url}/realtime?model=m"
         async with connect_websocket(url, tls=client, headers=[("Authorization", "Bearer k")]) as socket:
             assert '"session.created"' in str(await socket.receive())
+
+
+async def test_tls_with_a_certificate_of_its_own() -> None:
+    async with OpenAIRealtimeSimulator(brain=ToneBrain(), tls=True) as vendor:
+        assert vendor.url.startswith("https://127.0.0.1:")
+        url, key = f"{vendor.url}/realtime?model=m", [("Authorization", "Bearer k")]
+        async with connect_websocket(url, tls=vendor.client_tls, headers=key) as socket:
+            assert '"session.created"' in str(await socket.receive())
+        with pytest.raises(TransportError):
+            async with connect_websocket(url, headers=key):
+                pytest.fail("nobody else trusts it")
+
+
+def test_no_client_context_where_none_is_needed() -> None:
+    assert OpenAIRealtimeSimulator(brain=ToneBrain()).client_tls is None
+
+
+async def test_a_tool_name_that_the_service_does_not_take_is_refused() -> None:
+    async with OpenAIRealtimeSimulator(brain=ToneBrain()) as vendor, session(vendor) as client:
+        for name in ("check in", "room:book", "é", "n" * 65, ""):
+            refused = await client.configure(tools=[{"type": "function", "name": name}])
+            assert refused["type"] == "error"
+            assert refused["error"]["param"] == "session.tools[0].name"
+        taken = await client.configure(tools=[{"type": "function", "name": "Check_in-2"}])
+        assert taken["type"] == "session.updated"
 
 
 @pytest.mark.parametrize("options", [{"speed": 0}, {"chunk_ms": 0}])

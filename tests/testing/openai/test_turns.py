@@ -8,7 +8,7 @@ import pytest
 
 from tests.testing.openai.rig import Client, ToneBrain, dialled, kinds, session, squeezed, tone
 from trunkline.audio import AudioFormat, StreamConverter
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +168,7 @@ async def test_speech_that_is_not_understood_is_heard_as_such() -> None:
         assert brain.heard == [[Heard("user", None)]]
 
 
-def weather(history: Sequence[Heard], tools: Sequence[str]) -> list[Say | CallTool]:
+def weather(history: Sequence[Heard], tools: Tools) -> list[Say | CallTool]:
     if any(heard.role == "tool" for heard in history):
         return [Say(f"I heard {history[-1].text}")]
     return [Say("One moment."), CallTool("get_weather", {"city": "London"}), CallTool("get_weather", {"city": "Tokyo"})]

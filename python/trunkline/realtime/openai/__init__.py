@@ -8,6 +8,7 @@ from trunkline.realtime.openai.provider import (
     SessionOptions,
     Transcription,
     TurnDetection,
+    new_factory,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SessionOptions",
     "Transcription",
     "TurnDetection",
+    "new_factory",
 ]

@@ -17,24 +17,27 @@ from trunkline.wire.realtime.openai.session import VENDOR
 
 Cause = TransportError | RemoteProtocolError
 
+SHORTEST_SECRET = 8
+"""Characters; a shorter key is no secret of any vendor's, and taking it out of a sentence would tear words apart."""
 
-class Failures:
-    """The failures of one key's connections.
+
+class ErrorMap:
+    """Makes provider errors of the failures of one key's connections.
 
     Args:
-        key: What to take out of the vendor's words, besides whatever looks like a key of its.
+        key: What to take out of the vendor's words, besides whatever looks like one of its keys.
     """
 
     def __init__(self, key: str = "") -> None:
-        self._key = key
+        self._key = key if len(key) >= SHORTEST_SECRET else ""
 
-    def told(self, error: VendorError) -> ProviderError:
+    def reported(self, error: VendorError) -> ProviderError:
         """What an `error` event says, or a response or a transcription that failed."""
         return error_from(replace(error, message=self._without_key(error.message)))
 
     def refused(self, cause: Cause) -> ProviderError:
         """Why there is no session, after the connection failed."""
-        cause = self.hidden(cause)
+        cause = self.redacted(cause)
         match cause:
             case HandshakeRejected(status=status, body=body):
                 error = error_from_status(status, body, retry_after=cause.retry_after, request_id=cause.request_id)
@@ -50,7 +53,7 @@ class Failures:
 
     def ended(self, cause: Cause) -> ProviderError | None:
         """Why a session is over; None if the vendor closed it in the ordinary way."""
-        cause = self.hidden(cause)
+        cause = self.redacted(cause)
         error: ProviderError | None = ConnectionFailed(str(cause), vendor=VENDOR)
         if isinstance(cause, ConnectionLost):
             error = error_from_close(cause.code, cause.reason)
@@ -64,13 +67,13 @@ class Failures:
         error.__cause__ = cause
         return error
 
-    def hidden(self, cause: Cause) -> Cause:
+    def redacted(self, cause: Cause) -> Cause:
         """The same, with the key taken out of what the vendor said."""
         match cause:
             case ConnectionLost(code=code, reason=reason):
-                told: Cause = ConnectionLost(code, self._without_key(reason))
+                same: Cause = ConnectionLost(code, self._without_key(reason))
             case HandshakeRejected(status=status, body=body):
-                told = HandshakeRejected(
+                same = HandshakeRejected(
                     status,
                     body=self._without_key(body),
                     retry_after=cause.retry_after,
@@ -78,8 +81,8 @@ class Failures:
                 )
             case _:
                 return cause
-        told.__cause__ = cause.__cause__
-        return told
+        same.__cause__ = cause.__cause__
+        return same
 
     def _without_key(self, text: str) -> str:
         return without_key(text.replace(self._key, "[hidden]") if self._key else text)

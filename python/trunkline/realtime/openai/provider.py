@@ -1,5 +1,6 @@
 """OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
 
+import logging
 import os
 import re
 import ssl
@@ -8,24 +9,23 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
 from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
-from trunkline.loopback import is_loopback
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.realtime.openai.dialect import BetaStream
-from trunkline.realtime.openai.errors import Failures
-from trunkline.realtime.openai.session import CAPABILITIES, OpenAIRealtimeSession
+from trunkline.realtime.openai.endpoint import checked_key, websocket_url
+from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
+from trunkline.realtime.openai.session import CAPABILITIES, FLAT, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
 from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket, recorded
-from trunkline.wire.realtime import flat_session
 from trunkline.wire.realtime.openai.commands import update_session
 from trunkline.wire.realtime.openai.decode import parse
-from trunkline.wire.realtime.openai.events import ErrorReceived, ServerEvent, SessionCreated, SessionUpdated
+from trunkline.wire.realtime.openai.events import ErrorReceived, SessionCreated, SessionUpdated
 from trunkline.wire.realtime.openai.options import (
     DEFAULT_VOICE,
     SemanticVad,
@@ -48,11 +48,18 @@ __all__ = [
     "SessionOptions",
     "Transcription",
     "TurnDetection",
+    "new_factory",
 ]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 BASE_URL = "https://api.openai.com/v1"
+SESSION_LIMIT = 3600.0
+"""Seconds after which the vendor itself ends every session; other servers may have other limits."""
 MAX_MESSAGE = 16 * 2**20
+OLDER_DIALECT = ("OpenAI-Beta", "realtime=v1")
+"""The header that asks for the older dialect."""
 
 _NO_TEMPERATURE = "OpenAI's Realtime protocol has no such field; leave it None (servers of the older dialect have it)"
 
@@ -72,7 +79,7 @@ class OpenAIRealtimeProvider(StreamContract):
         organization: The organization to bill, if the key has several.
         project: The project to bill, likewise.
         safety_identifier: A stable, anonymous name of the end user.
-        transcribe_output: Whether the model's words are told.
+        transcribe_output: Whether the model's words are passed on.
         tls: What to trust; the system's certificates if None.
         record: A file for every message both ways, as JSON lines without secrets; a further session writes a file beside it.
         proxy: The address of an HTTP proxy, with its user and password if it needs them; None for none, "environment" for what
@@ -111,10 +118,10 @@ class OpenAIRealtimeProvider(StreamContract):
         refuse_unknown(session)
         if dialect not in {None, "ga", "beta"}:
             raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
-        self._api_key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
+        self._api_key = checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
         self._model = model
         self._base_url = base_url
-        self._url = _websocket_url(base_url, model)
+        self._url = websocket_url(base_url, model)
         self._dialect = dialect
         self._api_key_header = api_key_header
         self._identity = {
@@ -131,7 +138,8 @@ class OpenAIRealtimeProvider(StreamContract):
         self._ping_timeout = ping_timeout
         self._clock = clock
         self._options = session
-        self._failures = Failures(self._api_key)
+        self._errors = ErrorMap(self._api_key)
+        self._limit = SESSION_LIMIT if urlsplit(base_url).hostname == urlsplit(BASE_URL).hostname else None
         self._session_object(ProcessConfig())  # so that a bad option is refused here
 
     @classmethod
@@ -174,7 +182,7 @@ class OpenAIRealtimeProvider(StreamContract):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What its sessions can do."""
+        """What its sessions can do at best."""
         return CAPABILITIES
 
     @asynccontextmanager
@@ -205,7 +213,7 @@ class OpenAIRealtimeProvider(StreamContract):
                 if session is None:
                     raise DeadlineExceeded("setting up a session", self._connect_timeout)
             except (TransportError, RemoteProtocolError) as error:
-                refusal = self._failures.refused(error)
+                refusal = self._errors.refused(error)
             if session is None:
                 assert refusal is not None  # noqa: S101 - the one or the other
                 raise refusal  # here, so that the vendor's own words, which may repeat the key, are not even its context
@@ -219,7 +227,7 @@ class OpenAIRealtimeProvider(StreamContract):
         headers = [(self._api_key_header, f"Bearer {self._api_key}" if bearer else self._api_key)]
         headers += [(name, value) for name, value in self._identity.items() if value]
         if self._dialect == "beta":
-            headers.append(flat_session.HEADER)
+            headers.append(OLDER_DIALECT)
         connecting = connect_websocket(
             self._url,
             headers=headers,
@@ -231,30 +239,51 @@ class OpenAIRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
-        return recorded(connecting, self._record, secrets=[self._api_key], clock=self._clock)
+        secrets = [self._api_key] if len(self._api_key) >= SHORTEST_SECRET else []
+        return recorded(connecting, self._record, secrets=secrets, clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
     ) -> OpenAIRealtimeSession:
         created = await self._wait_for(stream, SessionCreated)
-        beta = created.beta if self._dialect is None else self._dialect == "beta"
-        if beta:
-            stream = BetaStream(stream)
-        await stream.send(update_session(wanted))
+        is_flat = created.is_flat if self._dialect is None else self._dialect == "beta"
+        await stream.send(update_session(FLAT.session(wanted) if is_flat else wanted))
         info = await self._wait_for(stream, SessionUpdated)
-        info = replace(info, session_id=info.session_id or created.session_id, beta=beta)
+        info = replace(
+            info,
+            session_id=info.session_id or created.session_id or f"session-{uuid4().hex}",
+            expires_at=info.expires_at or created.expires_at,
+            is_flat=is_flat,
+        )
         session = OpenAIRealtimeSession(
-            stream, info, transcribe_output=self._transcribe_output, failures=self._failures
+            stream,
+            info,
+            transcribe_output=self._transcribe_output,
+            errors=self._errors,
+            clock=self._clock,
+            limit=self._limit,
         )
         await session.seed(history)
         return session
 
     async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
-        """Read up to an event, past those that other servers send first; an error here is a refusal."""
+        """Read up to an event, past those that other servers send first; an error here is a refusal.
+
+        Raises:
+            ProviderError: The vendor said that it failed.
+            RemoteProtocolError: The session cannot be read. Other events that cannot are passed over.
+        """
         while True:
-            event: ServerEvent = parse(await stream.receive())
+            message = await stream.receive()
+            try:
+                event = parse(message)
+            except RemoteProtocolError as error:
+                if error.path.startswith("session"):
+                    raise
+                log.warning("passed over while a session is set up: %s", error)
+                continue
             if isinstance(event, ErrorReceived):
-                raise self._failures.told(event.error)
+                raise self._errors.reported(event.error)
             if isinstance(event, kind):
                 return event.session
 
@@ -280,11 +309,11 @@ class OpenAIRealtimeProvider(StreamContract):
         if isinstance(extension.get("tools"), list | tuple):
             extension = {**extension, "tools": [*wanted.get("tools", ()), *extension["tools"]]}
         wanted = merged(wanted, extension)
-        check_session(wanted, beta=self._dialect == "beta")
+        check_session(wanted, flat=self._dialect == "beta")
         if not config.allow_interruption and wanted["audio"]["input"]["turn_detection"] is not None:
             wanted = merged(wanted, {"audio": {"input": {"turn_detection": {"interrupt_response": False}}}})
         if self._dialect == "beta":
-            flat_session.to_beta(update_session(wanted))  # refused now rather than once the line is open
+            FLAT.session(wanted)  # refused now rather than once the line is open
         return wanted
 
 
@@ -319,7 +348,7 @@ class OpenAIRealtimeFactory:
             options["turn_detection"] = turn_detection
         if config.transcribe_input is False:
             options["transcription"] = None
-        said = {
+        given = {
             "max_output_tokens": config.max_tokens,
             "transcribe_output": config.transcribe_output,
             "api_key": config.api_key,
@@ -327,8 +356,13 @@ class OpenAIRealtimeFactory:
             "voice": config.voice,
             "instructions": config.instructions,
         }
-        options |= {name: value for name, value in said.items() if value is not None}
+        options |= {name: value for name, value in given.items() if value is not None}
         return OpenAIRealtimeProvider(**options)
+
+
+def new_factory(**options: Any) -> OpenAIRealtimeFactory:
+    """What makes providers of a `RealtimeConfig`; as `OpenAIRealtimeProvider.factory`."""
+    return OpenAIRealtimeFactory(**options)
 
 
 def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
@@ -341,26 +375,5 @@ def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
     return ServerVad(**numbers) if numbers else None
 
 
-def _format(wish: AudioFormat | None) -> AudioFormat:
-    return PCM if wish is None or wish not in FORMATS else wish
-
-
-def _checked_key(api_key: str) -> str:
-    if not api_key:
-        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
-    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
-        raise InvalidConfig("api_key", "holds characters that a key cannot have")
-    return api_key
-
-
-def _websocket_url(base_url: str, model: str) -> str:
-    address = urlsplit(base_url)
-    if address.username is not None or address.query or address.fragment:
-        raise InvalidConfig("base_url", "must be an address without user, query and fragment")
-    if not address.hostname or address.scheme not in {"http", "https", "ws", "wss"}:
-        raise InvalidConfig("base_url", f"must be an https or wss address, got {base_url!r}")
-    secure = address.scheme in {"https", "wss"}
-    if not secure and not is_loopback(address.hostname):
-        raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"
+def _format(wanted: AudioFormat | None) -> AudioFormat:
+    return PCM if wanted is None or wanted not in FORMATS else wanted

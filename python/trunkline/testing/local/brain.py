@@ -6,7 +6,7 @@ import anyio.to_thread
 
 from trunkline.audio.vad import SileroDetector, VoiceActivityDetector
 from trunkline.stt.local import LocalRecognizer
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools
 from trunkline.testing.local import receptionist
 from trunkline.tts.local import LocalSynthesizer
 
@@ -34,9 +34,7 @@ class LocalBrain:
         """The sentence of the receptionist's grammar that was said, or None."""
         return await self._recognizer.transcribe(pcm)
 
-    async def answer(
-        self, history: Sequence[Heard], *, instructions: str, tools: Sequence[str]
-    ) -> Sequence[Say | CallTool]:
+    async def answer(self, history: Sequence[Heard], *, instructions: str, tools: Tools) -> Sequence[Say | CallTool]:
         """What the receptionist says, or asks the application to look up."""
         return (receptionist.answer(history, instructions=instructions, tools=tools),)
 

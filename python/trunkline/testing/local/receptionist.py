@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from trunkline.stt.grammar import Grammar
-from trunkline.testing.brain import CallTool, Heard, Say
+from trunkline.testing.brain import CallTool, Heard, Say, Tools, fitting_arguments, sentence_to_say
 
 WEATHER_TOOL: Final = "get_weather"
 
@@ -49,6 +49,7 @@ _GREETING: Final = "Hello, this is the Trunkline demo. How can I help you?"
 _HINT: Final = "You can ask for our opening hours, our services, our address, or the weather in a city."
 _NOT_UNDERSTOOD: Final = f"Sorry, I did not get that. {_HINT}"
 _NO_TOOL: Final = "Sorry, I cannot look that up at the moment."
+_NO_TOOLS: Final[Tools] = {}
 _NO_RESULT: Final = "Sorry, I could not find that out."
 
 _SERVICES: Final = (
@@ -86,17 +87,19 @@ RECEPTIONIST_GRAMMAR: Final = Grammar([*_REPLIES, *_WEATHER], slots={"city": CIT
 _QUOTED = re.compile(r"""\bsay\b[^"“]*["“]([^"“”]+)["”]""", re.IGNORECASE)
 
 
-def answer(history: Sequence[Heard], *, instructions: str = "", tools: Sequence[str] = ()) -> Say | CallTool:
+def answer(history: Sequence[Heard], *, instructions: str = "", tools: Tools = _NO_TOOLS) -> Say | CallTool:
     """The receptionist's next line.
 
     Args:
         history: The conversation so far; its last line is answered. A conversation that has not begun is opened with a greeting.
-        instructions: A sentence quoted in it after the word "say" is said as it stands, whatever the history.
-        tools: The tools on offer; without `get_weather` the weather cannot be looked up.
+        instructions: A sentence marked by `<say>` in it, or quoted after the word "say", is said as it stands, whatever the history.
+        tools: The tools on offer, with the schemas of their arguments; without `get_weather` the weather cannot be looked up.
     """
-    quoted = _QUOTED.search(instructions)
-    if quoted:
-        return Say(quoted[1])
+    sentence = sentence_to_say(instructions)
+    if sentence is None and (quoted := _QUOTED.search(instructions)):
+        sentence = quoted[1]
+    if sentence is not None:
+        return Say(sentence)
     last = history[-1] if history else Heard("system", None)
     if last.role == "user":
         return reply(last.text, tools=tools)
@@ -105,7 +108,7 @@ def answer(history: Sequence[Heard], *, instructions: str = "", tools: Sequence[
     return Say(_GREETING)
 
 
-def reply(heard: str | None, *, tools: Sequence[str] = ()) -> Say | CallTool:
+def reply(heard: str | None, *, tools: Tools = _NO_TOOLS) -> Say | CallTool:
     """What follows on the caller's words, None being words that were not understood."""
     match = RECEPTIONIST_GRAMMAR.match(heard) if heard else None
     if match is None:
@@ -114,7 +117,7 @@ def reply(heard: str | None, *, tools: Sequence[str] = ()) -> Say | CallTool:
         return Say(_REPLIES[match.template])
     if WEATHER_TOOL not in tools:
         return Say(_NO_TOOL)
-    return CallTool(WEATHER_TOOL, dict(match.values))
+    return CallTool(WEATHER_TOOL, fitting_arguments(match.values, tools[WEATHER_TOOL]))
 
 
 def report(result: str | None, *, city: str) -> str:

@@ -72,18 +72,18 @@ async def _say(response: Response, text: str, brain: Brain, delivery: Delivery, 
 async def _hand_out(response: Response, words: Sequence[str], audio: bytes, delivery: Delivery) -> None:
     size = response.plan.format.frame_bytes(delivery.chunk_ms)
     count = math.ceil(len(audio) / size)
-    began, told = delivery.clock.now(), 0
+    began, given = delivery.clock.now(), 0
     for position in range(count):
         if delivery.speed is not None:
             await delivery.clock.sleep_until(began + position * delivery.chunk_ms / 1000 / delivery.speed)
             await anyio.lowlevel.checkpoint_if_cancelled()
         due = math.ceil(len(words) * (position + 1) / count)
-        _add_words(response, words[told:due])
-        told = due
+        _add_words(response, words[given:due])
+        given = due
         response.add_audio(audio[position * size : (position + 1) * size])
         if response.spent:
             return
-    _add_words(response, words[told:])
+    _add_words(response, words[given:])
 
 
 def _add_words(response: Response, words: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ class Beta:
 
     # ── to the client ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def told(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def outgoing(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The event under its older name, with what the beta says besides, or nothing."""
         kind = event["type"]
         if kind in _UNSAID:
@@ -93,26 +93,26 @@ class Beta:
         return [wire]
 
     def _session(self, wire: Mapping[str, Any]) -> dict[str, Any]:
-        told = {"object": wire["object"], "id": wire["id"]}
-        told |= {name: _told(name, _at(wire, path)) for name, path in _SESSION.items()}
-        turns = told["turn_detection"]
+        flat = {"object": wire["object"], "id": wire["id"]}
+        flat |= {name: _flat_value(name, _at(wire, path)) for name, path in _SESSION.items()}
+        turns = flat["turn_detection"]
         if turns is not None:
-            told["turn_detection"] = {name: value for name, value in turns.items() if value is not None}
-        return told | {"temperature": self._temperature, "client_secret": None, "expires_at": wire["expires_at"]}
+            flat["turn_detection"] = {name: value for name, value in turns.items() if value is not None}
+        return flat | {"temperature": self._temperature, "client_secret": None, "expires_at": wire["expires_at"]}
 
     def _response(self, wire: Mapping[str, Any]) -> dict[str, Any]:
         names = ("object", "id", "status", "status_details", "max_output_tokens", "metadata")
-        told = {name: wire[name] for name in names}
-        told["output"] = [_item(item) for item in wire["output"]]
-        told["conversation_id"] = None if wire["conversation_id"] is None else self._conversation
-        told["usage"] = None if wire["usage"] is None else _usage(wire["usage"])
+        flat = {name: wire[name] for name in names}
+        flat["output"] = [_item(item) for item in wire["output"]]
+        flat["conversation_id"] = None if wire["conversation_id"] is None else self._conversation
+        flat["usage"] = None if wire["usage"] is None else _usage(wire["usage"])
         for name in ("modalities", "voice", "output_audio_format"):
-            told[name] = _told(name, _at(wire, _RESPONSE[name]))
-        return told | {"temperature": self._temperature}
+            flat[name] = _flat_value(name, _at(wire, _RESPONSE[name]))
+        return flat | {"temperature": self._temperature}
 
     # ── from the client ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def understood(self, event: dict[str, Any]) -> dict[str, Any]:
+    def incoming(self, event: dict[str, Any]) -> dict[str, Any]:
         """The event with nested settings and the service's own names.
 
         Raises:
@@ -171,7 +171,7 @@ def _read(name: str, value: Any, path: str) -> Any:
     return value
 
 
-def _told(name: str, value: Any) -> Any:
+def _flat_value(name: str, value: Any) -> Any:
     if name.endswith("_audio_format"):
         return _FORMAT_NAMES[value["type"]]
     if name == "modalities":
@@ -187,10 +187,10 @@ def _at(wire: Mapping[str, Any], path: str) -> Any:
 
 
 def _item(wire: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"object": "realtime.item"} | {name: value for name, value in wire.items() if name != "phase"}
-    if "content" in told:
-        told["content"] = [part | {"type": _CONTENT.get(part["type"], part["type"])} for part in told["content"]]
-    return told
+    flat = {"object": "realtime.item"} | {name: value for name, value in wire.items() if name != "phase"}
+    if "content" in flat:
+        flat["content"] = [part | {"type": _CONTENT.get(part["type"], part["type"])} for part in flat["content"]]
+    return flat
 
 
 def _own_item(wire: Any) -> Any:
@@ -217,12 +217,12 @@ def _usage(wire: Mapping[str, Any]) -> dict[str, Any]:
 
 def _error(wire: Mapping[str, Any]) -> dict[str, Any]:
     """The refusal with the flat names of the fields."""
-    told = dict(wire)
+    flat = dict(wire)
     for name, path in _SESSION.items():
         for key in ("param", "message"):
-            if isinstance(told[key], str):
-                told[key] = told[key].replace(f"session.{path}", f"session.{name}")
-    return told
+            if isinstance(flat[key], str):
+                flat[key] = flat[key].replace(f"session.{path}", f"session.{name}")
+    return flat
 
 
 def _rate_limits() -> list[dict[str, Any]]:

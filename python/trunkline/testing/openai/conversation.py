@@ -1,4 +1,4 @@
-"""The conversation: items in their order, what the client is told of them, and what the brain hears of them."""
+"""The conversation: items in their order, what the client sees of them, and what the brain hears of them."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Item:
         """The item's id."""
         return str(self.wire["id"])
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The item as an event carries it: a copy, so that what was sent does not change afterwards."""
         wire = dict(self.wire)
         if "content" in wire:
@@ -62,9 +62,9 @@ class Item:
             ]
         return wire
 
-    def told_in_full(self, audio: AudioFormat) -> dict[str, Any]:
+    def to_json_with_audio(self, audio: AudioFormat) -> dict[str, Any]:
         """The item with its audio in this format, as `conversation.item.retrieved` carries it."""
-        wire = self.told()
+        wire = self.to_json()
         if self.clip is not None:
             for part in wire["content"]:
                 if part["type"] in {"input_audio", "output_audio"}:
@@ -157,16 +157,16 @@ def client_item(wire: Mapping[str, Any], audio: AudioFormat) -> Item:
     Raises:
         Refusal: Audio that is not base64.
     """
-    told = {"id": wire.get("id") or new_id("item"), "type": wire["type"]}
+    completed = {"id": wire.get("id") or new_id("item"), "type": wire["type"]}
     if wire["type"] != "function_call_output":
-        told["status"] = "completed"
-    told |= {name: value for name, value in wire.items() if name not in {"id", "type", "status", "object"}}
-    item = Item(told)
+        completed["status"] = "completed"
+    completed |= {name: value for name, value in wire.items() if name not in {"id", "type", "status", "object"}}
+    item = Item(completed)
     sounds = [part for part in wire.get("content", ()) if part["type"] == "input_audio"]
     seeded = (part.get("transcript") for part in wire.get("content", ()) if part["type"] == "output_audio")
     item.words = " ".join(words for words in seeded if words) or None
     if sounds:
-        told["content"] = [
+        completed["content"] = [
             {"transcript": None, **part} if part["type"] == "input_audio" else dict(part) for part in wire["content"]
         ]
         item.clip = Clip(format=audio, data=b"".join(decoded(part["audio"], "item.content.audio") for part in sounds))

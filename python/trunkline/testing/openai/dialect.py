@@ -10,11 +10,11 @@ from typing import Any, Protocol
 class Dialect(Protocol):
     """One session's translator."""
 
-    def told(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the client is told in place of this event of the session's; nothing, one event, or two."""
+    def outgoing(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the client is sent in place of this event of the session's; nothing, one event, or two."""
         ...
 
-    def understood(self, event: dict[str, Any]) -> dict[str, Any]:
+    def incoming(self, event: dict[str, Any]) -> dict[str, Any]:
         """The client's event as the session understands it.
 
         Raises:
@@ -26,10 +26,10 @@ class Dialect(Protocol):
 class GeneralAvailability:
     """The service's own interface, in which nothing has to be translated."""
 
-    def told(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def outgoing(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The event itself."""
         return [dict(event)]
 
-    def understood(self, event: dict[str, Any]) -> dict[str, Any]:
+    def incoming(self, event: dict[str, Any]) -> dict[str, Any]:
         """The event itself."""
         return event

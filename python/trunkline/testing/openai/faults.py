@@ -123,7 +123,7 @@ class RefuseUpgrade(FaultAtTheDoor):
 
     Args:
         status: The status.
-        retry_after: Seconds, told in the header `Retry-After`; None for no such header.
+        retry_after: Seconds, given in the header `Retry-After`; None for no such header.
         code: The `code` of the error in the body, `message` its sentence.
         message: The sentence.
     """

@@ -67,7 +67,7 @@ class Line:
 
     def put(self, event: Mapping[str, Any]) -> None:
         """Send an event after all that were put before."""
-        self._queue.extend(self._dialect.told(event))
+        self._queue.extend(self._dialect.outgoing(event))
         self._filled.set()
 
     def hang_up(self, code: int, reason: str) -> None:
@@ -116,7 +116,7 @@ class Line:
         if isinstance(fault, Reorder | Duplicate):
             self._at_the_next.append(fault)
         await self._suffer(fault)
-        return self._dialect.understood(event)
+        return self._dialect.incoming(event)
 
     async def _heard(self) -> str | bytes:
         with anyio.CancelScope() as self._reading:

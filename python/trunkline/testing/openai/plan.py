@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.audio import AudioFormat
+from trunkline.testing.brain import Tools
 from trunkline.testing.openai.conversation import Conversation, Item, client_item
 from trunkline.testing.openai.settings import Settings, audio_format, hold_voice
 
@@ -19,7 +20,7 @@ class Plan:
     conversation: Conversation | None
     context: Sequence[Item] | None
     instructions: str
-    tools: Sequence[str]
+    tools: Tools
     modality: str
     max_output_tokens: int | None
     format: AudioFormat
@@ -39,19 +40,19 @@ def make_plan(settings: Settings, conversation: Conversation, options: Mapping[s
     Raises:
         Refusal: A voice that can no longer be changed, an item that does not exist.
     """
-    told = {**settings.wire, **{name: value for name, value in options.items() if value is not None}}
+    settled = {**settings.wire, **{name: value for name, value in options.items() if value is not None}}
     spoken = settings.wire["audio"]["output"]
     output = {name: spoken[name] for name in ("format", "voice")} | options.get("audio", {}).get("output", {})
     inside = options.get("conversation", "auto") == "auto"
     if inside and conversation.spoken:
         hold_voice(output["voice"], spoken["voice"], "response.audio.output.voice")
-    tokens = told["max_output_tokens"]
+    tokens = settled["max_output_tokens"]
     return Plan(
         conversation=conversation if inside else None,
         context=_context(options.get("input"), conversation, settings),
-        instructions=told["instructions"],
-        tools=_offered(told["tools"], told["tool_choice"]),
-        modality=told["output_modalities"][0],
+        instructions=settled["instructions"],
+        tools=_offered(settled["tools"], settled["tool_choice"]),
+        modality=settled["output_modalities"][0],
         max_output_tokens=None if tokens == "inf" else tokens,
         format=audio_format(output["format"]),
         audio={"output": output},
@@ -60,11 +61,11 @@ def make_plan(settings: Settings, conversation: Conversation, options: Mapping[s
     )
 
 
-def _offered(tools: Sequence[Mapping[str, Any]], choice: object) -> list[str]:
-    names = [tool["name"] for tool in tools if tool["type"] == "function"]
+def _offered(tools: Sequence[Mapping[str, Any]], choice: object) -> Tools:
+    offered = {tool["name"]: tool.get("parameters", {}) for tool in tools if tool["type"] == "function"}
     if choice == "none":
-        return []
-    return [name for name in names if name == choice.get("name")] if isinstance(choice, dict) else names
+        return {}
+    return {name: offered[name] for name in offered if not isinstance(choice, dict) or name == choice.get("name")}
 
 
 def _context(

@@ -48,9 +48,9 @@ class Response:
         self._details: dict[str, object] | None = None
         self._items: list[Item] = []
         self._open: _Message | None = None
-        emit("response.created", response=self.told())
+        emit("response.created", response=self.to_json())
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The response object."""
         conversation = self.plan.conversation
         return {
@@ -58,12 +58,12 @@ class Response:
             "id": self.id,
             "status": self._status,
             "status_details": self._details,
-            "output": [item.told() for item in self._items] if self.over else [],
+            "output": [item.to_json() for item in self._items] if self.over else [],
             "conversation_id": None if conversation is None else conversation.id,
             "output_modalities": [self.plan.modality],
             "max_output_tokens": self.plan.max_output_tokens or "inf",
             "audio": self.plan.audio,
-            "usage": self.usage.told(reasons=self.plan.reasons) if self.over else None,
+            "usage": self.usage.to_json(reasons=self.plan.reasons) if self.over else None,
             "metadata": self.plan.metadata,
         }
 
@@ -162,7 +162,7 @@ class Response:
         self.over = True
         self._status = status
         self._details = None if details is None else {"type": status, **details}
-        self._emit("response.done", response=self.told())
+        self._emit("response.done", response=self.to_json())
         self._emit("rate_limits.updated", rate_limits=self.usage.rate_limits())
 
     def cancel(self, reason: str) -> None:
@@ -194,17 +194,17 @@ class Response:
         place: dict[str, object] = {"response_id": self.id, "item_id": item.id, "output_index": len(self._items)}
         self._items.append(item)
         self._emit(
-            "response.output_item.added", response_id=self.id, output_index=place["output_index"], item=item.told()
+            "response.output_item.added", response_id=self.id, output_index=place["output_index"], item=item.to_json()
         )
         if self.plan.conversation is not None:
             before = self.plan.conversation.add(item)
-            self._emit("conversation.item.added", previous_item_id=before, item=item.told())
+            self._emit("conversation.item.added", previous_item_id=before, item=item.to_json())
         return place
 
     def _close(self, item: Item, place: Mapping[str, object]) -> None:
         if self.plan.conversation is not None:
             # The service was seen to leave this field null here although an item precedes; clients must not order by it.
-            self._emit("conversation.item.done", previous_item_id=None, item=item.told())
+            self._emit("conversation.item.done", previous_item_id=None, item=item.to_json())
         self._emit(
-            "response.output_item.done", response_id=self.id, output_index=place["output_index"], item=item.told()
+            "response.output_item.done", response_id=self.id, output_index=place["output_index"], item=item.to_json()
         )

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import anyio
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import InvalidConfig
+from trunkline.errors import InvalidConfig, MissingExtra
 from trunkline.testing.brain import Brain
 from trunkline.testing.openai.answering import Delivery
 from trunkline.testing.openai.beta import Beta
@@ -68,6 +68,7 @@ class OpenAIRealtimeSimulator:
             client = AsyncOpenAI(api_key="any", base_url=vendor.url)
 
     `received` and `sent` hold every event of either side, parsed, over all sessions and in order; `sessions` the sessions ever opened.
+    `client_tls` is what a client needs with `tls=True`, and None otherwise.
     An exception of the brain's is logged and closes the session with code 1011.
 
     Where the service's behaviour is not known, this is what happens: a turn that ends while a response runs and may not be interrupted is
@@ -85,11 +86,13 @@ class OpenAIRealtimeSimulator:
         chunk_ms: How much audio one delta holds, in milliseconds.
         transcription_delay: Seconds from a commit to the transcript of it, where transcription is on.
         clock: Where the service's time comes from; the network itself lives in real time.
-        tls: Serve TLS with this.
+        tls: True to serve TLS with a certificate of its own, which a client trusts with `client_tls` (needs the extra `testing`); or a
+            context to serve it with.
         port: 0 for any free one.
 
     Raises:
         InvalidConfig: A number that makes no sense.
+        MissingExtra: `tls=True` without the extra `testing`.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class OpenAIRealtimeSimulator:
         chunk_ms: int = 200,
         transcription_delay: float = 0.5,
         clock: Clock = SYSTEM_CLOCK,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | bool = False,
         port: int = 0,
     ) -> None:
         if speed is not None and speed <= 0:
@@ -126,8 +129,12 @@ class OpenAIRealtimeSimulator:
         )
         self._script = FaultScript()
         self._journal = Journal(self.received, self.sent)
+        self.client_tls: ssl.SSLContext | None = None
+        served = tls or None
+        if served is True:
+            served, self.client_tls = _contexts()
         self._server = Server(
-            [Route("GET", "/v1/realtime", self._open)], port=port, tls=tls, grace=0.0, limits=_PATIENT
+            [Route("GET", "/v1/realtime", self._open)], port=port, tls=served, grace=0.0, limits=_PATIENT
         )
 
     async def __aenter__(self) -> Self:
@@ -206,6 +213,19 @@ class OpenAIRealtimeSimulator:
         self.sent.append(event)
         await socket.send(json.dumps(event))
         await socket.aclose(refused.close, f"{refused.error['type']}.{refused.code}")
+
+
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS for a server on loopback and for its clients, with a certificate that nobody else trusts."""
+    try:
+        import trustme
+    except ModuleNotFoundError as error:
+        raise MissingExtra("testing", "tls=True of a simulator") from error
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1", "localhost", "::1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
 
 
 def _upgraded(run: Callable[[WebSocketConnection], Awaitable[None]]) -> Upgrade:

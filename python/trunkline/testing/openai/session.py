@@ -78,13 +78,13 @@ class Session:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The session object, as the last `session.updated` told it."""
+        """The session object, as the last `session.updated` sent it."""
         return self._settings.wire
 
     @property
     def items(self) -> list[dict[str, Any]]:
         """The conversation's items in their order, without audio."""
-        return [item.told() for item in self._conversation.items]
+        return [item.to_json() for item in self._conversation.items]
 
     async def run(self) -> None:
         """Serve the client until it leaves, is dropped, or the session expires."""
@@ -187,8 +187,8 @@ class Session:
         item = Item(wire, clip)
         before = self._conversation.add(item)
         self._emit("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
-        self._emit("conversation.item.added", previous_item_id=before, item=item.told())
-        self._emit("conversation.item.done", previous_item_id=before, item=item.told())
+        self._emit("conversation.item.added", previous_item_id=before, item=item.to_json())
+        self._emit("conversation.item.done", previous_item_id=before, item=item.to_json())
         self._tasks.start_soon(self._think, self._listen, item, clip, self._settings.hears["transcription"])
 
     def _clear(self, event: Mapping[str, Any]) -> None:  # noqa: ARG002 - all handlers are called alike
@@ -229,15 +229,15 @@ class Session:
                 "invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id"
             )
         before = self._conversation.add(item, after=event.get("previous_item_id"))
-        self._emit("conversation.item.added", previous_item_id=before, item=item.told())
-        self._emit("conversation.item.done", previous_item_id=before, item=item.told())
+        self._emit("conversation.item.added", previous_item_id=before, item=item.to_json())
+        self._emit("conversation.item.done", previous_item_id=before, item=item.to_json())
         self._listen_to(item)
 
     def _retrieve_item(self, event: Mapping[str, Any]) -> None:
         item = self._conversation.find(event["item_id"], verb="retrieve", doing="retrieving")
         sides = self._settings.wire["audio"]
         side = sides.get("output", sides["input"]) if item.wire.get("role") == "assistant" else sides["input"]
-        self._emit("conversation.item.retrieved", item=item.told_in_full(audio_format(side["format"])))
+        self._emit("conversation.item.retrieved", item=item.to_json_with_audio(audio_format(side["format"])))
 
     def _delete_item(self, event: Mapping[str, Any]) -> None:
         self._conversation.delete(event["item_id"])

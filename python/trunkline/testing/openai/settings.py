@@ -56,6 +56,13 @@ def _modalities(value: object, path: str) -> None:
         )
 
 
+def _tool_name(value: object, path: str) -> None:
+    text(value, path)
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", str(value)):
+        expected = "Expected a string of at most 64 characters that matches the pattern '^[a-zA-Z0-9_-]+$'."
+        raise invalid_value(value, path, expected)
+
+
 def _names_or_filter(value: object, path: str) -> None:
     (_NAMES if isinstance(value, list) else _TOOL_NAMES)(value, path)
 
@@ -72,7 +79,8 @@ TOOLS = list_of(
     tagged(
         {
             "function": record(
-                {"type": text, "name": text, "description": text, "parameters": map_of(anything)}, required=["name"]
+                {"type": text, "name": _tool_name, "description": text, "parameters": map_of(anything)},
+                required=["name"],
             ),
             "mcp": record(
                 {

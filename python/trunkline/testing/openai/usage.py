@@ -44,7 +44,7 @@ class Usage:
         """All tokens."""
         return self.text_in + self.audio_in + self.text_out + self.audio_out
 
-    def told(self, *, reasons: bool) -> dict[str, object]:
+    def to_json(self, *, reasons: bool) -> dict[str, object]:
         """The `usage` of a response."""
         output = {"text_tokens": self.text_out, "audio_tokens": self.audio_out}
         return {

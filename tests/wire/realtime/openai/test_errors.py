@@ -10,6 +10,7 @@ from trunkline.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderUnavailable,
+    QuotaExceeded,
     RateLimited,
     RequestRejected,
     SessionClosed,
@@ -33,7 +34,7 @@ INVALID = "invalid_request_error"
         (VendorError("Missing bearer or basic authentication in header", "", INVALID), AuthFailed),
         (VendorError("slow down", "rate_limit_exceeded", INVALID), RateLimited),
         (VendorError("slow down", "inference_rate_limit_exceeded"), RateLimited),
-        (VendorError("pay", "insufficient_quota"), RateLimited),
+        (VendorError("pay", "insufficient_quota"), QuotaExceeded),
         (VendorError("?", "invalid_model", INVALID), ModelUnavailable),
         (VendorError("?", "missing_model", INVALID), ModelUnavailable),
         (VendorError("beta", "beta_api_shape_disabled", INVALID), RequestRejected),
@@ -103,7 +104,7 @@ def test_statuses_on_the_upgrade(status: int, code: str | None, kind: type[Provi
 
 
 @pytest.mark.parametrize(
-    "body", ["", "<html>Bad gateway</html>", '{"error": "no"}', '{"error": {"message": 1}}', "[]", '{"er']
+    "body", ["", "<html>Bad gateway</html>", '{"error": "no"}', '{"error": {"message": [1]}}', "[]", '{"er']
 )
 def test_a_body_of_another_kind_does_not_matter(body: str) -> None:
     found = error_from_status(502, body)

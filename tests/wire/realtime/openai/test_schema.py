@@ -70,7 +70,12 @@ BAD: list[tuple[str, Any, str]] = [
     ("tools", [{"type": "web"}], "tools[0].type"),
     ("tools", [{**TOOL, "strict": True}], "tools[0].strict"),
     ("tools", [{**MCP, "url": "x"}], "tools[0].url"),
-    ("tools", ["f"], "tools[0].type"),
+    ("tools", ["f"], "tools[0]"),
+    ("tools", [{**TOOL, "name": "check in"}], "tools[0].name"),
+    ("tools", [{**TOOL, "name": "größe"}], "tools[0].name"),
+    ("tools", [{**TOOL, "name": "n" * 65}], "tools[0].name"),
+    ("tools", [{**TOOL, "name": "order.status"}], "tools[0].name"),
+    ("tools", [{**TOOL, "name": "end\n"}], "tools[0].name"),
     ("tool_choice", "maybe", "tool_choice"),
     ("tool_choice", {"type": "function"}, "tool_choice.name"),
     ("parallel_tool_calls", 1, "parallel_tool_calls"),
@@ -118,13 +123,13 @@ def test_what_it_does_not_take_is_named(path: str, value: Any, named: str) -> No
 
 
 def test_temperature_is_of_the_older_dialect_alone() -> None:
-    check_session(_session("temperature", 0.8), beta=True)
-    check_response({"temperature": 1.2}, beta=True)
+    check_session(_session("temperature", 0.8), flat=True)
+    check_response({"temperature": 1.2}, flat=True)
     for value, beta in ((0.8, False), (0.5, True), (1.3, True)):
         with pytest.raises(InvalidConfig, match=r"session\.temperature"):
-            check_session(_session("temperature", value), beta=beta)
+            check_session(_session("temperature", value), flat=beta)
         with pytest.raises(InvalidConfig, match=r"response\.temperature"):
-            check_response({"temperature": value}, beta=beta)
+            check_response({"temperature": value}, flat=beta)
 
 
 def test_a_session_of_another_type_is_refused() -> None:
@@ -160,9 +165,9 @@ def test_an_answer_may_refer_to_items() -> None:
         ({"audio": {"input": {}}}, "audio.input"),
         ({"conversation": "mine"}, "conversation"),
         ({"input": ["hello"]}, "input[0]"),
-        ({"metadata": {"a": 1}}, "metadata"),
-        ({"metadata": {"a" * 65: "x"}}, "metadata"),
-        ({"metadata": {"a": "x" * 513}}, "metadata"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"metadata": {"a" * 65: "x"}}, "metadata." + "a" * 65),
+        ({"metadata": {"a": "x" * 513}}, "metadata.a"),
         ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
     ],
 )

@@ -5,17 +5,18 @@
 
 import json
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from trunkline.conversation import HistoryItem
+from trunkline.wire.fields import replace_surrogates
 
 MAX_APPEND_BYTES = 8 * 1024 * 1024
 """Audio that one append may hold; the vendor's limit is 15 MiB, which base64 makes of 11."""
 
 
 def update_session(session: Mapping[str, Any], *, event_id: str | None = None) -> str:
-    """`session.update`: change what `session` holds; it must say its `type`."""
+    """`session.update`: change what `session` holds, in the shape that the server speaks."""
     return _event("session.update", event_id, session=session)
 
 
@@ -56,27 +57,17 @@ def function_output_item(call_id: str, output: str) -> dict[str, Any]:
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
-def history_item(told: HistoryItem) -> dict[str, Any]:
+def history_item(entry: HistoryItem) -> dict[str, Any]:
     """What went before, for `create_item`: messages in text (§7, "Seeding history"), tool calls and results as themselves."""
-    match told.role:
+    match entry.role:
         case "tool_call":
-            return function_call_item(told.call_id, told.name, told.arguments)
+            return function_call_item(entry.call_id, entry.name, entry.arguments)
         case "tool_result":
-            return function_output_item(told.call_id, told.text)
+            return function_output_item(entry.call_id, entry.text)
         case "agent":
-            return message_item("assistant", told.text)
+            return message_item("assistant", entry.text)
         case "user" | "system":
-            return message_item(told.role, told.text)
-
-
-def retrieve_item(item_id: str, *, event_id: str | None = None) -> str:
-    """`conversation.item.retrieve`: get an item back, with its audio."""
-    return _event("conversation.item.retrieve", event_id, item_id=item_id)
-
-
-def delete_item(item_id: str, *, event_id: str | None = None) -> str:
-    """`conversation.item.delete`: take an item out of the conversation."""
-    return _event("conversation.item.delete", event_id, item_id=item_id)
+            return message_item(entry.role, entry.text)
 
 
 def truncate_item(item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: str | None = None) -> str:
@@ -96,11 +87,16 @@ def cancel_response(response_id: str | None = None, *, event_id: str | None = No
     return _event("response.cancel", event_id, **({} if response_id is None else {"response_id": response_id}))
 
 
-def clear_output_audio(*, event_id: str | None = None) -> str:
-    """`output_audio_buffer.clear`: drop audio not yet played; for WebRTC and SIP sessions only."""
-    return _event("output_audio_buffer.clear", event_id)
-
-
 def _event(kind: str, event_id: str | None, **body: Any) -> str:
     head = {"type": kind} if event_id is None else {"type": kind, "event_id": event_id}
-    return json.dumps({**head, **body}, separators=(",", ":"))
+    text = json.dumps({**head, **body}, separators=(",", ":"), default=_plain, ensure_ascii=False)
+    return replace_surrogates(text)
+
+
+def _plain(value: object) -> Any:
+    """Read-only mappings and other sequences, which `json` does not know."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

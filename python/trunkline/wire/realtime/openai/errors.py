@@ -6,20 +6,21 @@ closes with the reason `{type}.{code}`.
 
 import re
 
-from pydantic_core import from_json
-
 from trunkline.errors import (
     AuthFailed,
     ConnectionFailed,
     ModelUnavailable,
     ProviderError,
     ProviderUnavailable,
+    QuotaExceeded,
     RateLimited,
+    RemoteProtocolError,
     RequestRejected,
     SessionClosed,
 )
+from trunkline.wire.fields import object_or_empty, text_or
 from trunkline.wire.realtime.openai.events import VendorError
-from trunkline.wire.realtime.openai.session import VENDOR
+from trunkline.wire.realtime.openai.session import READER, VENDOR
 
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 SESSION_EXPIRED = "session_expired"
@@ -28,7 +29,7 @@ _BY_CODE: dict[str, type[ProviderError]] = {
     "invalid_api_key": AuthFailed,
     "rate_limit_exceeded": RateLimited,
     "inference_rate_limit_exceeded": RateLimited,
-    "insufficient_quota": RateLimited,
+    "insufficient_quota": QuotaExceeded,
     "missing_model": ModelUnavailable,
     "invalid_model": ModelUnavailable,
     "model_not_found": ModelUnavailable,
@@ -51,10 +52,12 @@ _BY_CLOSE_CODE: dict[int, type[ProviderError]] = {
     4000: RequestRejected,
 }
 
+# What comes too late changes nothing: a cancel, a commit, a truncation, a request that met the vendor's own answer.
 _BENIGN = {
     "response_cancel_not_active",
     "input_audio_buffer_commit_empty",
     "item_truncate_invalid_item_id",
+    "unsupported_content_type",  # of a truncation of what was not spoken
     ACTIVE_RESPONSE,
 }
 
@@ -67,7 +70,8 @@ def is_benign(error: VendorError) -> bool:
     return (
         error.code in _BENIGN
         or (error.code == "invalid_value" and error.param == "audio_end_ms")
-        or (not error.code and error.message.startswith("Only model output audio messages can be truncated"))
+        or "is already shorter than" in error.message
+        or error.message.startswith("Only model output audio messages can be truncated")
     )
 
 
@@ -87,24 +91,24 @@ def error_from_close(code: int, reason: str) -> ProviderError | None:
     if code == 1001 and "maximum duration" in reason:
         return SessionClosed(reason, SESSION_EXPIRED, vendor=VENDOR)
     kind, _, named = reason.partition(".")
-    told = without_key(reason) or f"the connection ended with code {code}"
+    message = without_key(reason) or f"the connection ended with code {code}"
     if kind in {"invalid_request_error", "server_error"}:
-        found = _kind(VendorError(told, code=named, kind=kind))
+        found = _kind(VendorError(message, code=named, kind=kind))
         specific = found if found is not RequestRejected else _BY_CLOSE_CODE.get(code, found)
-        return specific(told, named or None, vendor=VENDOR)
-    return _BY_CLOSE_CODE.get(code, ConnectionFailed)(told, str(code), vendor=VENDOR)
+        return specific(message, named or None, vendor=VENDOR)
+    return _BY_CLOSE_CODE.get(code, ConnectionFailed)(message, str(code), vendor=VENDOR)
 
 
 def error_from_status(
     status: int, body: str = "", *, retry_after: float | None = None, request_id: str | None = None
 ) -> ProviderError:
     """What an HTTP status on the upgrade says; `body` is the vendor's JSON, or whatever a proxy in between wrote."""
-    told = _read_body(body)
-    by_code = _BY_CODE.get(told.code)
+    error = _read_body(body)
+    by_code = _BY_CODE.get(error.code)
     by_status = ProviderUnavailable if status >= 500 else _BY_STATUS.get(status, RequestRejected)
-    message = without_key(told.message) or f"the upgrade was refused with HTTP status {status}"
+    message = without_key(error.message) or f"the upgrade was refused with HTTP status {status}"
     return (by_code or by_status)(
-        message, told.code or str(status), vendor=VENDOR, request_id=request_id, retry_after=retry_after
+        message, error.code or str(status), vendor=VENDOR, request_id=request_id, retry_after=retry_after
     )
 
 
@@ -114,10 +118,9 @@ def without_key(text: str) -> str:
 
 
 def _kind(error: VendorError) -> type[ProviderError]:
-    if error.code in _BY_CODE:
-        return _BY_CODE[error.code]
-    if error.kind == "server_error":
-        return ProviderUnavailable
+    for named in (error.code, error.kind):  # some servers say the code where the kind of error belongs
+        if named in _BY_CODE:
+            return _BY_CODE[named]
     if "bearer or basic authentication" in error.message:
         return AuthFailed
     return RequestRejected if error.kind == "invalid_request_error" else ProviderError
@@ -125,11 +128,7 @@ def _kind(error: VendorError) -> type[ProviderError]:
 
 def _read_body(body: str) -> VendorError:
     try:
-        error = from_json(body)["error"]
-        return VendorError(_str(error["message"]), code=_str(error.get("code")), kind=_str(error.get("type")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        error = object_or_empty(READER.message(body), "error")
+    except RemoteProtocolError:  # a proxy's page
         return VendorError("")
-
-
-def _str(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return VendorError(text_or(error, "message"), code=text_or(error, "code"), kind=text_or(error, "type"))

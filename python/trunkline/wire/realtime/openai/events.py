@@ -1,11 +1,12 @@
-"""OpenAI Realtime, the events a server sends: one frozen class for each that a voice session can use (GA, "Server events").
+"""OpenAI Realtime, the events a server sends: one frozen class for each that a voice session uses (GA, "Server events").
 
-Ids are "" where a server leaves them out. `openai.parse` makes these.
+Ids and texts are "" where a server leaves them out. `decode.parse` makes these.
 """
 
 from dataclasses import dataclass
 
 from trunkline.wire.realtime.openai.session import SessionInfo
+from trunkline.wire.realtime.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,13 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class VendorError:
-    """The facts of an error object; `caused_by` is the `event_id` of the client event that caused it, `event_id` that of the error."""
+    """The facts of an error object.
+
+    Attributes:
+        kind: The vendor's class of errors, its `type`.
+        caused_by: The `event_id` of the client event that caused it.
+        event_id: The `event_id` of the error event itself.
+    """
 
     message: str
     code: str = ""
@@ -46,7 +53,7 @@ class SpeechStarted:
     """`input_audio_buffer.speech_started`: `item_id` is what the user's item will be called."""
 
     item_id: str
-    audio_start_ms: int
+    audio_start_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +61,28 @@ class SpeechStopped:
     """`input_audio_buffer.speech_stopped`."""
 
     item_id: str
-    audio_end_ms: int
+    audio_end_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InputCommitted:
-    """`input_audio_buffer.committed`: the appended audio became an item, behind `previous_item_id`."""
+    """`input_audio_buffer.committed`: the appended audio became an item."""
 
     item_id: str
-    previous_item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InputCleared:
-    """`input_audio_buffer.cleared`."""
+    """`input_audio_buffer.cleared`: the appended audio was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimeoutTriggered:
-    """`input_audio_buffer.timeout_triggered`: the user was silent for so long that the model speaks by itself."""
-
-    item_id: str
-    audio_start_ms: int
-    audio_end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class InputTranscriptDelta:
-    """`conversation.item.input_audio_transcription.delta`: the next words of the user's item."""
+class InputTranscript:
+    """`conversation.item.input_audio_transcription.delta` or `.completed`: the next words of the user's item, or all of them."""
 
     item_id: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class InputTranscriptCompleted:
-    """`conversation.item.input_audio_transcription.completed`: all words of the user's item."""
-
-    item_id: str
-    text: str
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +95,7 @@ class InputTranscriptFailed:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A conversation item; `call_id`, `name` and `arguments` are those of a function call."""
+    """A conversation item; `call_id`, `name` and `arguments` are those of a function call or of its output."""
 
     item_id: str
     kind: str
@@ -124,45 +114,6 @@ class ItemAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDone:
-    """`conversation.item.done`: an item is final."""
-
-    item: Item
-
-
-@dataclass(frozen=True, slots=True)
-class ItemTruncated:
-    """`conversation.item.truncated`: the model's item now ends at `audio_end_ms`."""
-
-    item_id: str
-    audio_end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ItemDeleted:
-    """`conversation.item.deleted`."""
-
-    item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """Tokens of one response; the cached ones are among those of the input, the reasoning ones among those of the output."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    input_text_tokens: int = 0
-    input_audio_tokens: int = 0
-    cached_tokens: int = 0
-    cached_text_tokens: int = 0
-    cached_audio_tokens: int = 0
-    output_text_tokens: int = 0
-    output_audio_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseCreated:
     """`response.created`: the model begins an answer."""
 
@@ -178,7 +129,7 @@ class ResponseDone:
     reason: str = ""
     error: VendorError | None = None
     output: tuple[Item, ...] = ()
-    usage: TokenUsage | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,52 +150,42 @@ class OutputItemDone:
 
 @dataclass(frozen=True, slots=True)
 class AudioDelta:
-    """`response.output_audio.delta`: audio in the session's output format, any number of bytes."""
+    """`response.output_audio.delta`: audio in the session's output format, any number of bytes.
+
+    `content_index` says which part of the item it belongs to.
+    """
 
     response_id: str
     item_id: str
+    content_index: int
     audio: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class AudioDone:
-    """`response.output_audio.done`."""
+class OutputText:
+    """The words of the answer: the next ones, or with `is_final` all of the part.
+
+    Of `response.output_audio_transcript.delta` and `.done`, and of `response.output_text.delta` and `.done`.
+    """
 
     response_id: str
     item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputDelta:
-    """`response.output_audio_transcript.delta` or `response.output_text.delta`: the next words of the answer."""
-
-    response_id: str
-    item_id: str
+    content_index: int
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputDone:
-    """`response.output_audio_transcript.done` or `response.output_text.done`: all words of the item."""
-
-    response_id: str
-    item_id: str
-    text: str
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentsDelta:
     """`response.function_call_arguments.delta`: a piece of the arguments' JSON text."""
 
-    response_id: str
     item_id: str
-    call_id: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentsDone:
-    """`response.function_call_arguments.done`: the whole JSON text; `name` is "" from servers that leave it out."""
+    """`response.function_call_arguments.done`: the whole JSON text."""
 
     response_id: str
     item_id: str
@@ -255,7 +196,7 @@ class ArgumentsDone:
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """An event of a type that is not known here; harmless."""
+    """An event that means nothing to a voice session; harmless."""
 
     type: str
 
@@ -268,22 +209,15 @@ ServerEvent = (
     | SpeechStopped
     | InputCommitted
     | InputCleared
-    | TimeoutTriggered
-    | InputTranscriptDelta
-    | InputTranscriptCompleted
+    | InputTranscript
     | InputTranscriptFailed
     | ItemAdded
-    | ItemDone
-    | ItemTruncated
-    | ItemDeleted
     | ResponseCreated
     | ResponseDone
     | OutputItemAdded
     | OutputItemDone
     | AudioDelta
-    | AudioDone
-    | OutputDelta
-    | OutputDone
+    | OutputText
     | ArgumentsDelta
     | ArgumentsDone
     | UnknownEvent

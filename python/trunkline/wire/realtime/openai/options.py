@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 from trunkline.audio import AudioFormat
 from trunkline.errors import InvalidConfig
 from trunkline.tools.definition import ToolDefinition
+from trunkline.wire.realtime.openai.schema import SEMANTIC_VAD, SERVER_VAD
 from trunkline.wire.realtime.openai.session import FORMATS, PCM
 
 DEFAULT_VOICE = "marin"
@@ -37,28 +38,11 @@ class ServerVad:
     interrupt_response: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise InvalidConfig("threshold", f"must be between 0 and 1, got {self.threshold!r}")
-        if self.prefix_padding_ms < 0:
-            raise InvalidConfig("prefix_padding_ms", f"must not be negative, got {self.prefix_padding_ms!r}")
-        if self.silence_duration_ms < 0:
-            raise InvalidConfig("silence_duration_ms", f"must not be negative, got {self.silence_duration_ms!r}")
-        if self.idle_timeout_ms is not None and not 5_000 <= self.idle_timeout_ms <= 30_000:
-            raise InvalidConfig("idle_timeout_ms", f"must be between 5000 and 30000, got {self.idle_timeout_ms!r}")
+        SERVER_VAD.check(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The vendor's `turn_detection` object."""
-        told: dict[str, Any] = {
-            "type": "server_vad",
-            "threshold": self.threshold,
-            "prefix_padding_ms": self.prefix_padding_ms,
-            "silence_duration_ms": self.silence_duration_ms,
-            "create_response": self.create_response,
-            "interrupt_response": self.interrupt_response,
-        }
-        if self.idle_timeout_ms is not None:
-            told["idle_timeout_ms"] = self.idle_timeout_ms
-        return told
+        return {"type": "server_vad", **_given(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +63,11 @@ class SemanticVad:
     interrupt_response: bool = True
 
     def __post_init__(self) -> None:
-        if self.eagerness not in {"low", "medium", "high", "auto"}:
-            raise InvalidConfig("eagerness", f"must be low, medium, high or auto, got {self.eagerness!r}")
+        SEMANTIC_VAD.check(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The vendor's `turn_detection` object."""
-        return {
-            "type": "semantic_vad",
-            "eagerness": self.eagerness,
-            "create_response": self.create_response,
-            "interrupt_response": self.interrupt_response,
-        }
+        return {"type": "semantic_vad", **_given(self)}
 
 
 TurnDetection = ServerVad | SemanticVad
@@ -117,9 +95,7 @@ class Transcription:
 
     def to_json(self) -> dict[str, Any]:
         """The vendor's `transcription` object."""
-        told: dict[str, Any] = {"model": self.model, "language": self.language, "prompt": self.prompt}
-        told |= {"languages": list(self.languages), "keywords": list(self.keywords), "delay": self.delay}
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in _given(self).items() if value}
 
 
 class SessionOptions(TypedDict, total=False):
@@ -140,7 +116,7 @@ class SessionOptions(TypedDict, total=False):
         truncation: What to forget once the context is full: "auto", "disabled", or `{"type": "retention_ratio", …}`.
         tracing: "auto", or `{"workflow_name": …, "group_id": …, "metadata": …}`.
         prompt: A prompt stored with the vendor: `{"id": …, "version": …, "variables": …}`.
-        include: Further things to be told: `("item.input_audio_transcription.logprobs",)`.
+        include: What to send besides: `("item.input_audio_transcription.logprobs",)`.
         temperature: 0.6 to 1.2; the older dialect alone has it.
     """
 
@@ -193,35 +169,45 @@ def session_object(
     output_format: AudioFormat = PCM,
     tools: Iterable[ToolDefinition] = (),
 ) -> dict[str, Any]:
-    """The object that `session.update` takes; `schema.check_session` says whether the vendor will take it too."""
+    """The object of `session.update`, in the nested shape; whoever sends it checks it with `schema.check_session`.
+
+    Args:
+        options: What is wanted, by our own names.
+        input_format: Of the user's audio, one of `FORMATS`.
+        output_format: Of the model's audio, likewise.
+        tools: What the model may call.
+
+    Raises:
+        InvalidConfig: `turn_detection` or `transcription` is not of its type.
+    """
     noise = options.get("noise_reduction")
-    hearing = {
+    heard = {
         "format": dict(FORMATS[input_format]),
         "transcription": _transcription(options.get("transcription", DEFAULT_TRANSCRIPTION_MODEL)),
         "turn_detection": _turn_detection(options.get("turn_detection", ServerVad())),
     }
-    speaking: dict[str, Any] = {"format": dict(FORMATS[output_format]), "voice": options.get("voice", DEFAULT_VOICE)}
+    spoken: dict[str, Any] = {"format": dict(FORMATS[output_format]), "voice": options.get("voice", DEFAULT_VOICE)}
     if noise is not None:
-        hearing["noise_reduction"] = {"type": noise}
+        heard["noise_reduction"] = {"type": noise}
     if options.get("speed") is not None:
-        speaking["speed"] = options["speed"]
-    told: dict[str, Any] = {
+        spoken["speed"] = options["speed"]
+    session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": list(options.get("output_modalities", ("audio",))),
-        "audio": {"input": hearing, "output": speaking},
+        "audio": {"input": heard, "output": spoken},
     }
-    told |= {name: value for name in _AS_THEY_ARE if (value := options.get(name)) is not None}
+    session |= {name: value for name in _AS_THEY_ARE if (value := options.get(name)) is not None}
     if options.get("reasoning_effort") is not None:
-        told["reasoning"] = {"effort": options["reasoning_effort"]}
+        session["reasoning"] = {"effort": options["reasoning_effort"]}
     if include := options.get("include"):
-        told["include"] = list(include)
+        session["include"] = list(include)
     if functions := [function_tool(tool) for tool in tools]:
-        told["tools"] = functions
-    return told
+        session["tools"] = functions
+    return session
 
 
 def function_tool(tool: ToolDefinition) -> dict[str, Any]:
-    """A tool in the vendor's words: flat, the name beside the type."""
+    """A tool as the vendor describes it: the name stands beside the type."""
     return {"type": "function", "name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
 
 
@@ -237,19 +223,29 @@ def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _turn_detection(wish: TurnDetection | None) -> dict[str, Any] | None:
-    if wish is None or isinstance(wish, TurnDetection):
-        return None if wish is None else wish.to_json()
-    raise InvalidConfig("turn_detection", f"must be a ServerVad, a SemanticVad or None, got {wish!r}")
+def _given(options: ServerVad | SemanticVad | Transcription) -> dict[str, Any]:
+    """What is set of them, with lists for any sequence."""
+    fields = {name: getattr(options, name) for name in options.__slots__}
+    return {
+        name: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
-def _transcription(wish: Transcription | str | None) -> dict[str, Any] | None:
-    match wish:
+def _turn_detection(option: TurnDetection | None) -> dict[str, Any] | None:
+    if option is None or isinstance(option, TurnDetection):
+        return None if option is None else option.to_json()
+    raise InvalidConfig("turn_detection", f"must be a ServerVad, a SemanticVad or None, got {option!r}")
+
+
+def _transcription(option: Transcription | str | None) -> dict[str, Any] | None:
+    match option:
         case None:
             return None
         case str():
-            return {"model": wish}
+            return {"model": option}
         case Transcription():
-            return wish.to_json()
+            return option.to_json()
         case _:
-            raise InvalidConfig("transcription", f"must be a model's name, a Transcription or None, got {wish!r}")
+            raise InvalidConfig("transcription", f"must be a model's name, a Transcription or None, got {option!r}")

@@ -1,36 +1,44 @@
-"""OpenAI Realtime, the session that a server tells: formats, turn detection, limits (GA, "session.created", "session.updated")."""
+"""OpenAI Realtime, the session that a server describes: formats, turn detection, limits (GA, "session.created", "session.updated")."""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import AudioError, RemoteProtocolError
+from trunkline.errors import AudioError
+from trunkline.wire.fields import Fields, Reader, flag_or, int_or, number_or, object_or_empty, text_or
+from trunkline.wire.realtime import flat_session
 
-VENDOR = "openai"
+VENDOR: Final = "openai"
+READER: Final = Reader(VENDOR)
 
-PCM = AudioFormat(encoding="linear16", sample_rate=24_000)
-PCMU = AudioFormat(encoding="mulaw", sample_rate=8_000)
-PCMA = AudioFormat(encoding="alaw", sample_rate=8_000)
+PCM: Final = AudioFormat(encoding="linear16", sample_rate=24_000)
+PCMU: Final = AudioFormat(encoding="mulaw", sample_rate=8_000)
+PCMA: Final = AudioFormat(encoding="alaw", sample_rate=8_000)
 
-FORMATS: Mapping[AudioFormat, Mapping[str, Any]] = {
+FORMATS: Final[Mapping[AudioFormat, Mapping[str, Any]]] = {
     PCM: {"type": "audio/pcm", "rate": 24_000},
     PCMU: {"type": "audio/pcmu"},
     PCMA: {"type": "audio/pcma"},
 }
 """The formats that the vendor takes and gives, and its words for them."""
 
-BETA_FORMATS: Mapping[Any, AudioFormat] = {"pcm16": PCM, "g711_ulaw": PCMU, "g711_alaw": PCMA}
-"""The older dialect's words for the same formats."""
+_FLAT_FORMATS: Final[Mapping[str, AudioFormat]] = {
+    flat_session.FORMATS[words["type"]]: audio for audio, words in FORMATS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What the vendor says its session is; `expires_at` is in Unix seconds, 0 if it did not say.
+    """What the vendor says its session is.
 
-    `interrupts` tells whether the vendor cancels a running answer when it hears speech, `detects_turns` whether it ends the user's turns,
-    and `beta` whether it speaks the older dialect.
+    Attributes:
+        interrupts: Whether it stops a running answer when it hears speech.
+        expires_at: When it ends the session, in Unix seconds; None where it does not say.
+        detects_turns: Whether it ends the user's turns.
+        answers_turns: Whether it answers a turn that it ended.
+        is_flat: Whether it speaks the older dialect.
     """
 
     session_id: str
@@ -38,74 +46,58 @@ class SessionInfo:
     input_format: AudioFormat
     output_format: AudioFormat
     interrupts: bool
-    expires_at: float = 0
+    expires_at: float | None = None
     detects_turns: bool = True
+    answers_turns: bool = True
     instructions: str = ""
-    beta: bool = False
+    is_flat: bool = False
 
 
-def read_session(session: Mapping[str, Any]) -> SessionInfo:
+def read_session(session: Fields) -> SessionInfo:
     """Read the object of `session.created` and `session.updated`, of either dialect or a mixture.
 
-    A format that is not told is the vendor's default.
+    A format that is left out is the vendor's default.
 
     Raises:
         RemoteProtocolError: The audio is of a format that the protocol does not have.
     """
-    audio = _object(session, "audio", "session")
-    heard = _object(audio, "input", "session.audio")
-    spoken = _object(audio, "output", "session.audio")
-    if "turn_detection" in heard:
-        detection = _object(heard, "turn_detection", "session.audio.input")
-    else:
-        detection = _object(session, "turn_detection", "session")
-    expires_at = session.get("expires_at")
+    audio = object_or_empty(session, "audio")
+    heard, spoken = object_or_empty(audio, "input"), object_or_empty(audio, "output")
+    detection = object_or_empty(heard if "turn_detection" in heard else session, "turn_detection")
+    detects = bool(detection)
     return SessionInfo(
-        session_id=_word(session.get("id")),
-        model=_word(session.get("model")),
+        session_id=text_or(session, "id"),
+        model=text_or(session, "model"),
         input_format=_read_format(heard, session, "input"),
         output_format=_read_format(spoken, session, "output"),
-        interrupts=bool(detection) and detection.get("interrupt_response") is not False,
-        expires_at=expires_at if isinstance(expires_at, int | float) else 0,
-        detects_turns=bool(detection),
-        instructions=_word(session.get("instructions")),
-        beta="modalities" in session and not audio and "type" not in session,
+        interrupts=detects and flag_or(detection, "interrupt_response", True),
+        expires_at=number_or(session, "expires_at") or None,
+        detects_turns=detects,
+        answers_turns=detects and flag_or(detection, "create_response", True),
+        instructions=text_or(session, "instructions"),
+        is_flat="modalities" in session and not audio and "type" not in session,
     )
 
 
-def _read_format(audio: Mapping[str, Any], session: Mapping[str, Any], side: str) -> AudioFormat:
-    flat = session.get(f"{side}_audio_format")
-    if "format" not in audio and flat is not None:
-        if flat not in BETA_FORMATS:
-            raise RemoteProtocolError(VENDOR, f"unknown audio format {flat!r}", path=f"session.{side}_audio_format")
-        return BETA_FORMATS[flat]
-    told, path = _object(audio, "format", f"session.audio.{side}"), f"session.audio.{side}.format"
-    match told.get("type", "audio/pcm"):
+def _read_format(side: Fields, session: Fields, name: str) -> AudioFormat:
+    word = text_or(session, f"{name}_audio_format")
+    if "format" not in side and word:
+        if word not in _FLAT_FORMATS:
+            raise READER.error(f"unknown audio format {word!r}", f"session.{name}_audio_format")
+        return _FLAT_FORMATS[word]
+    format_, path = object_or_empty(side, "format"), f"session.audio.{name}.format"
+    match text_or(format_, "type", "audio/pcm"):
         case "audio/pcm":
-            return _pcm(told.get("rate") or PCM.sample_rate, f"{path}.rate")
+            return _pcm(int_or(format_, "rate") or PCM.sample_rate, f"{path}.rate")
         case "audio/pcmu":
             return PCMU
         case "audio/pcma":
             return PCMA
         case other:
-            raise RemoteProtocolError(VENDOR, f"unknown audio format {other!r}", path=f"{path}.type")
+            raise READER.error(f"unknown audio format {other!r}", f"{path}.type")
 
 
-def _pcm(rate: object, path: str) -> AudioFormat:
-    if isinstance(rate, int):
-        with suppress(AudioError):
-            return AudioFormat(encoding="linear16", sample_rate=rate)
-    raise RemoteProtocolError(VENDOR, f"unknown sample rate {rate!r}", path=path)
-
-
-def _object(within: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
-    value = within.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RemoteProtocolError(VENDOR, "not an object", path=f"{path}.{name}")
-    return value
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _pcm(rate: int, path: str) -> AudioFormat:
+    with suppress(AudioError):
+        return AudioFormat(encoding="linear16", sample_rate=rate)
+    raise READER.error(f"unknown sample rate {rate!r}", path)

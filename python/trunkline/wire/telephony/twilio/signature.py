@@ -29,7 +29,7 @@ def compute_signature(
 
     Args:
         auth_token: The secret: the account's auth token, or the shared key for HMAC_SHA256.
-        url: The address as Twilio was told it, with its query as written; a fragment is left out.
+        url: The address as Twilio has it, with its query as written; a fragment is left out.
         params: The decoded fields of a form body, every one that came, names repeated where they were; nothing for other requests.
         algorithm: HMAC_SHA1 unless the account signs with a shared key.
     """
@@ -38,8 +38,8 @@ def compute_signature(
         values.setdefault(name, set()).add(value)
     fields = "".join(name + value for name in sorted(values) for value in sorted(values[name]))
     # A character that UTF-8 cannot hold never came from Twilio: whatever stands for it, the signature will not match.
-    told = (url.partition("#")[0] + fields).encode("utf-8", "replace")
-    return b64encode(hmac.digest(auth_token.encode(), told, _DIGESTS[algorithm])).decode("ascii")
+    signed = (url.partition("#")[0] + fields).encode("utf-8", "replace")
+    return b64encode(hmac.digest(auth_token.encode(), signed, _DIGESTS[algorithm])).decode("ascii")
 
 
 class SignatureValidator:
@@ -88,10 +88,10 @@ class SignatureValidator:
         """Check a JSON POST: the query of `url` holds `bodySHA256`, the hash of `body` as received; otherwise as `verify_form`."""
         self._verify(_port_forms(url), [], signature, settings)
         query = url.partition("#")[0].partition("?")[2]
-        told = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "bodySHA256"]
-        if len(told) != 1:
+        hashes = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "bodySHA256"]
+        if len(hashes) != 1:
             raise SignatureInvalid("the address does not carry exactly one bodySHA256")
-        if not _equal(told[0].lower(), hashlib.sha256(body).hexdigest()):
+        if not _equal(hashes[0].lower(), hashlib.sha256(body).hexdigest()):
             raise SignatureInvalid("the body is not the one that was signed")
 
     def verify_upgrade(self, url: str, signature: str | None, *, settings: str | None = None) -> None:
@@ -116,12 +116,12 @@ class SignatureValidator:
             raise SignatureInvalid("the signature does not match the request")
 
     def _secret_for(self, settings: str | None) -> tuple[str, Algorithm]:
-        told = dict(part.strip().partition("=")[::2] for part in (settings or "").split(","))
-        algorithm = told.get("algorithm", "HMAC_SHA1")
+        named = dict(part.strip().partition("=")[::2] for part in (settings or "").split(","))
+        algorithm = named.get("algorithm", "HMAC_SHA1")
         if algorithm == "HMAC_SHA1":
             return self._auth_token, "HMAC_SHA1"
         if algorithm == "HMAC_SHA256":
-            secret = self._shared_keys.get(told.get("key", ""))
+            secret = self._shared_keys.get(named.get("key", ""))
             if secret is not None:
                 return secret, "HMAC_SHA256"
             raise SignatureInvalid("the request names a shared key that is not configured")

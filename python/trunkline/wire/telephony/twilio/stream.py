@@ -3,19 +3,19 @@
     (opened) ── connected ──▶ connected ── start ──▶ started ── stop ──▶ stopped
                                                      ↺ media, mark, dtmf
 
-Messages of a kind that is not known here are harmless in every state. A message that its state does not allow, or that cannot be read,
-raises and changes nothing, so the caller may go on with the next one or end the call.
+Messages of a kind that is not known here are harmless in every state, and members that are not essential are left out where they are odd. A
+message that its state does not allow, that is for another stream, or that cannot be read, raises and changes nothing, so whoever reads the
+stream may go on with the next one or end the call. `stop` ends the stream whatever stands in it.
 """
 
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from enum import Enum, auto
 from json import dumps
-from typing import Any, Final
-
-from pydantic_core import from_json
+from typing import Final
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import AudioError, LocalProtocolError, RemoteProtocolError
+from trunkline.errors import AudioError, LocalProtocolError
+from trunkline.wire.fields import Fields, Reader, int_or, object_or_empty, text_or
 from trunkline.wire.telephony.events import (
     DtmfReceived,
     MarkReceived,
@@ -45,8 +45,8 @@ _NEXT: Final = {
 }
 _KINDS: Final = frozenset(kind for _, kind in _NEXT)
 _DIGITS: Final = frozenset("0123456789*#ABCD")
-_COUNTER_DIGITS: Final = 18
 _NAME_CHARS: Final = 80  # of a name that somebody else chose, in an event
+_READER: Final = Reader("twilio")
 
 
 class TwilioStream:
@@ -64,8 +64,7 @@ class TwilioStream:
         self._stream_id = ""
         self._media_head = ""
         self._sequence = 0
-        self._missing = 0
-        self._reordered = 0
+        self._timestamp_ms = 0
 
     @property
     def stream_id(self) -> str:
@@ -82,16 +81,6 @@ class TwilioStream:
         """Whether Twilio said that the stream is over."""
         return self._state is _State.STOPPED
 
-    @property
-    def missing(self) -> int:
-        """How many sequence numbers were skipped so far, whether or not they came later."""
-        return self._missing
-
-    @property
-    def reordered(self) -> int:
-        """How many messages came with a sequence number that is not above all before it: late or repeated."""
-        return self._reordered
-
     def receive(self, message: str | bytes) -> StreamEvent:
         """Read one message of the socket.
 
@@ -99,19 +88,17 @@ class TwilioStream:
             RemoteProtocolError: It is binary, too large, not JSON, incomplete, for another stream or not allowed in this state. The stream
                 is as it was before.
         """
-        told = self._parse(message)
-        kind = told.get("event")
+        fields = self._parse(message)
+        kind = fields.get("event")
         if kind == "media":  # fifty times a second, so it goes first
             self._advance("media")
-            return self._media(told)
+            return self._media(fields)
         if not isinstance(kind, str):
-            raise _error("must be a string", "event")
+            raise _READER.error("must be a string", "event")
         if kind not in _KINDS:
-            if "sequenceNumber" in told:  # every message is numbered, so this one must not look like a gap
-                self._count(_counter(told, "sequenceNumber"))
             return UnknownReceived(kind[:_NAME_CHARS])
         following = self._advance(kind)
-        event = self._read(kind, told)
+        event = self._read(kind, fields)
         self._state = following
         return event
 
@@ -150,122 +137,82 @@ class TwilioStream:
         if self._state is not _State.STARTED:
             raise LocalProtocolError(f"the media stream is {self._state.name.lower()}, not started")
 
-    def _parse(self, message: str | bytes) -> dict[str, Any]:
+    def _parse(self, message: str | bytes) -> Fields:
         if not isinstance(message, str):
-            raise _error("a binary frame")
+            raise _READER.error("a binary frame")
         if len(message) > self._max_message_chars:
-            raise _error(f"longer than {self._max_message_chars} characters")
-        try:
-            told = from_json(message)
-        except (ValueError, TypeError):  # the second for text that is no Unicode
-            raise _error("not JSON") from None
-        if not isinstance(told, dict):
-            raise _error("not a JSON object")
-        return told
+            raise _READER.error(f"longer than {self._max_message_chars} characters")
+        return _READER.message(message)
 
     def _advance(self, kind: str) -> _State:
         following = _NEXT.get((self._state, kind))
         if following is None:
-            raise _error(f"{kind!r} is not allowed while the stream is {self._state.name.lower()}", "event")
+            raise _READER.error(f"{kind!r} is not allowed while the stream is {self._state.name.lower()}", "event")
         return following
 
-    def _read(self, kind: str, told: dict[str, Any]) -> StreamEvent:
-        if kind == "connected":
-            return StreamConnected()
-        if kind == "start":
-            return self._start(told)
-        self._check_stream(told)
-        sequence = _counter(told, "sequenceNumber")
-        event: StreamEvent
-        if kind == "mark":
-            event = MarkReceived(_string(_object(told, "mark"), "name", "mark.name"))
-        elif kind == "dtmf":
-            digit = _string(_object(told, "dtmf"), "digit", "dtmf.digit")
-            if digit not in _DIGITS:
-                raise _error("must be one of 0-9 * # A-D", "dtmf.digit")
-            event = DtmfReceived(digit)
-        else:
-            event = StreamStopped()
-        self._count(sequence)
-        return event
+    def _read(self, kind: str, fields: Fields) -> StreamEvent:
+        match kind:
+            case "connected":
+                return StreamConnected()
+            case "start":
+                return self._start(fields)
+            case "mark":
+                self._check_stream(fields)
+                return MarkReceived(_READER.text(_READER.object(fields, "mark"), "name", "mark."))
+            case "dtmf":
+                self._check_stream(fields)
+                digit = _READER.text(_READER.object(fields, "dtmf"), "digit", "dtmf.")
+                if digit not in _DIGITS:
+                    raise _READER.error("must be one of 0-9 * # A-D", "dtmf.digit")
+                return DtmfReceived(digit)
+            case _:
+                self._check_stream(fields)
+                return StreamStopped()
 
-    def _media(self, told: dict[str, Any]) -> StreamEvent:
-        self._check_stream(told)
-        sequence = _counter(told, "sequenceNumber")
-        media = _object(told, "media")
-        track = _string(media, "track", "media.track")
-        timestamp = _counter(media, "timestamp", "media.timestamp")
-        payload = _string(media, "payload", "media.payload")
-        try:
-            audio = a2b_base64(payload, strict_mode=True)
-        except ValueError:
-            raise _error("not base64", "media.payload") from None
+    def _media(self, fields: Fields) -> StreamEvent:
+        self._check_stream(fields)
+        media = _READER.object(fields, "media")
+        audio = _READER.base64(media, "payload", "media.")
         if len(audio) > self._max_payload_bytes:
-            raise _error(f"more than {self._max_payload_bytes} bytes of audio", "media.payload")
-        self._count(sequence)
-        if track != "inbound":  # what the caller hears, where somebody asked for both tracks: not the caller's voice
+            raise _READER.error(f"more than {self._max_payload_bytes} bytes of audio", "media.payload")
+        track = media.get("track")
+        if isinstance(track, str) and track != "inbound":
+            # What the caller hears, where somebody asked for both tracks: not the caller's voice.
             return UnknownReceived(f"media of track {track[:_NAME_CHARS]}")
-        return MediaReceived(audio, timestamp, sequence)
+        # Where a counter cannot be read, nothing is known to be lost.
+        sequence, timestamp_ms = int_or(fields, "sequenceNumber"), int_or(media, "timestamp")
+        self._sequence = self._sequence + 1 if sequence is None else sequence
+        if timestamp_ms is not None:
+            self._timestamp_ms = timestamp_ms
+        return MediaReceived(audio, self._timestamp_ms, self._sequence)
 
-    def _start(self, told: dict[str, Any]) -> StreamStarted:
-        start = _object(told, "start")
-        stream_id = _string(start, "streamSid", "start.streamSid")
-        if not stream_id or told.get("streamSid") != stream_id:
-            raise _error("must be the same, not empty, in the message and in its start", "streamSid")
-        format_ = _object(start, "mediaFormat", "start.mediaFormat")
-        parameters = start.get("customParameters", {})
-        if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
-            raise _error("must be an object of strings", "start.customParameters")
-        event = StreamStarted(stream_id, _string(start, "callSid", "start.callSid"), _format(format_), parameters)
-        self._count(_counter(told, "sequenceNumber"))
+    def _start(self, fields: Fields) -> StreamStarted:
+        start = _READER.object(fields, "start")
+        stream_id = _READER.text(start, "streamSid", "start.")
+        if not stream_id or fields.get("streamSid", stream_id) != stream_id:
+            raise _READER.error("must be the same, not empty, in the message and in its start", "streamSid")
+        call_id = _READER.text(start, "callSid", "start.")
+        format_ = _format(_READER.object(start, "mediaFormat", "start."))
+        given = object_or_empty(start, "customParameters")
+        parameters = {
+            name: text_or(given, name) for name, value in given.items() if isinstance(value, str | int | float)
+        }
         self._stream_id = stream_id
         self._media_head = f'{{"event":"media","streamSid":{dumps(stream_id)},"media":{{"payload":"'
-        return event
+        self._sequence = int_or(fields, "sequenceNumber") or 0
+        return StreamStarted(stream_id, call_id, format_, parameters)
 
-    def _check_stream(self, told: dict[str, Any]) -> None:
-        if told.get("streamSid") != self._stream_id:
-            raise _error("not the id of this stream", "streamSid")
-
-    def _count(self, sequence: int) -> None:
-        if sequence <= self._sequence:
-            self._reordered += 1
-            return
-        self._missing += sequence - self._sequence - 1
-        self._sequence = sequence
+    def _check_stream(self, fields: Fields) -> None:
+        stream_id = fields.get("streamSid")
+        if stream_id != self._stream_id and isinstance(stream_id, str):
+            raise _READER.error("not the id of this stream", "streamSid")
 
 
-def _format(told: dict[str, Any]) -> AudioFormat:
-    encoding = _string(told, "encoding", "start.mediaFormat.encoding")
-    rate, channels = told.get("sampleRate"), told.get("channels")
-    if type(rate) is not int or type(channels) is not int:
-        raise _error("sampleRate and channels must be whole numbers", "start.mediaFormat")
+def _format(fields: Fields) -> AudioFormat:
+    within = "start.mediaFormat."
+    encoding = _READER.text(fields, "encoding", within)
+    rate = _READER.integer(fields, "sampleRate", within)
     try:
-        return AudioFormat(encoding, rate, channels)
+        return AudioFormat(encoding, rate, int_or(fields, "channels") or 1)
     except AudioError as error:
-        raise _error(str(error), "start.mediaFormat") from None
-
-
-def _object(told: dict[str, Any], key: str, path: str = "") -> dict[str, Any]:
-    value = told.get(key)
-    if not isinstance(value, dict):
-        raise _error("must be an object", path or key)
-    return value
-
-
-def _string(told: dict[str, Any], key: str, path: str = "") -> str:
-    value = told.get(key)
-    if not isinstance(value, str):
-        raise _error("must be a string", path or key)
-    return value
-
-
-def _counter(told: dict[str, Any], key: str, path: str = "") -> int:
-    """Counters are strings of digits on this wire."""
-    value = told.get(key)
-    if not isinstance(value, str) or len(value) > _COUNTER_DIGITS or not (value.isascii() and value.isdigit()):
-        raise _error("must be a string of digits", path or key)
-    return int(value)
-
-
-def _error(reason: str, path: str = "") -> RemoteProtocolError:
-    return RemoteProtocolError("twilio", reason, path=path)
+        raise _READER.error(str(error), "start.mediaFormat") from None

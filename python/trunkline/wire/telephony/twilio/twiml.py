@@ -28,10 +28,10 @@ def connect_stream(
 
     Args:
         url: Where Twilio opens the media socket: `wss`, or `ws` on a loopback host; without a query, which Twilio does not allow here.
-        parameters: Told again in the stream's `start` message.
+        parameters: Repeated in the stream's `start` message.
         action: Asked (by POST) for the next document when the stream is over; without it the call ends.
         name: A label of the stream, unique within the call.
-        status_callback: Told (by POST) when the stream starts, stops or fails.
+        status_callback: Called (by POST) when the stream starts, stops or fails.
         max_parameter_chars: Most characters that a parameter's name and value may have together.
 
     Raises:
@@ -98,11 +98,11 @@ def _check_stream_url(url: str) -> None:
 
 
 def _attributes(**values: str | None) -> dict[str, str]:
-    told = {key: value for key, value in values.items() if value is not None}
-    for key, value in told.items():
+    attributes = {key: value for key, value in values.items() if value is not None}
+    for key, value in attributes.items():
         if _NOT_IN_XML.search(value):
             raise InvalidConfig(key, "holds a character that cannot stand in XML")
-    return told
+    return attributes
 
 
 def _document(response: Element) -> str:

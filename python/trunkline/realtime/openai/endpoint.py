@@ -1,0 +1,37 @@
+"""Where OpenAI's Realtime API is, and the key that opens it."""
+
+from urllib.parse import quote, urlsplit
+
+from trunkline.errors import InvalidConfig
+from trunkline.loopback import is_loopback
+
+
+def checked_key(api_key: str) -> str:
+    """The key, if a header can carry it.
+
+    Raises:
+        InvalidConfig: It is empty, or holds white space or other characters that no key has.
+    """
+    if not api_key:
+        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
+    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise InvalidConfig("api_key", "holds characters that a key cannot have")
+    return api_key
+
+
+def websocket_url(base_url: str, model: str) -> str:
+    """Where sessions with a model are opened.
+
+    Raises:
+        InvalidConfig: The base is no address, or one without TLS that is not of this machine.
+    """
+    address = urlsplit(base_url)
+    if address.username is not None or address.query or address.fragment:
+        raise InvalidConfig("base_url", "must be an address without user, query and fragment")
+    if not address.hostname or address.scheme not in {"http", "https", "ws", "wss"}:
+        raise InvalidConfig("base_url", f"must be an https or wss address, got {base_url!r}")
+    secure = address.scheme in {"https", "wss"}
+    if not secure and not is_loopback(address.hostname):
+        raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
+    scheme = "wss" if secure else "ws"
+    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"
