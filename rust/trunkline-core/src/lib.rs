@@ -82,5 +82,5 @@ pub use format::{AudioFormat, Encoding, SAMPLE_RATES};
 pub use g711::{alaw_decode, alaw_encode, mulaw_decode, mulaw_encode};
 pub use jitter::{JitterBuffer, JitterStats};
 pub use level::{dbfs, rms};
-pub use ring::{Consumer, Gauge, Producer, ring};
+pub use ring::{Consumer, Gauge, Overflow, Producer, Ring};
 pub use tone::tone;

@@ -1,10 +1,12 @@
 //! Every public entry point, given anything: what comes back is a result or an error, never a panic. `PROPTEST_CASES` says how often.
 #![cfg(not(loom))]
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use trunkline_core::{
-    AudioFormat, DtmfDetector, Encoding, JitterBuffer, Position, SAMPLE_RATES, StreamConverter,
-    alaw_decode, alaw_encode, convert, dbfs, dtmf, mulaw_decode, mulaw_encode, ring, rms, tone,
+    AudioFormat, DtmfDetector, Encoding, JitterBuffer, Overflow, Position, Ring, SAMPLE_RATES, StreamConverter,
+    alaw_decode, alaw_encode, convert, dbfs, dtmf, mulaw_decode, mulaw_encode, rms, tone,
 };
 
 fn formats() -> impl Strategy<Value = AudioFormat> {
@@ -27,6 +29,14 @@ fn numbers() -> impl Strategy<Value = f64> {
         Just(f64::NAN),
         Just(f64::INFINITY),
     ]
+}
+
+fn overflows() -> impl Strategy<Value = Overflow> {
+    prop::sample::select(vec![
+        Overflow::DropNewest,
+        Overflow::DropOldest,
+        Overflow::Block(Duration::ZERO),
+    ])
 }
 
 fn positions() -> impl Strategy<Value = Position> {
@@ -95,8 +105,15 @@ proptest! {
     }
 
     #[test]
-    fn rings_take_anything(capacity in 0_usize..700, chunks in chunks()) {
-        let (mut producer, mut consumer) = ring(capacity);
+    fn rings_take_anything(
+        capacity in prop_oneof![4 => 0_usize..700, 1 => (0_u32..64).prop_map(|bits| 1 << bits), 1 => any::<usize>()],
+        overflow in overflows(),
+        chunks in chunks(),
+    ) {
+        let Ok((mut producer, mut consumer)) = Ring::new(capacity).overflow(overflow).split() else {
+            prop_assert!(capacity > 1 << 30, "{capacity} bytes are no reason to refuse");
+            return Ok(());
+        };
         for (turn, chunk) in chunks.iter().enumerate() {
             let written = producer.write(chunk);
             prop_assert!(written <= chunk.len() && producer.gauge().filled() <= capacity);

@@ -2,12 +2,16 @@
 #![cfg(loom)]
 
 use loom::thread;
-use trunkline_core::ring;
+use trunkline_core::{Consumer, Overflow, Producer, Ring};
+
+fn ring(capacity: usize, overflow: Overflow) -> (Producer, Consumer) {
+    Ring::new(capacity).overflow(overflow).split().unwrap()
+}
 
 #[test]
 fn bytes_arrive_whole_and_in_order() {
     loom::model(|| {
-        let (mut producer, mut consumer) = ring(2);
+        let (mut producer, mut consumer) = ring(2, Overflow::DropNewest);
         let writer = thread::spawn(move || {
             let first = producer.write(&[1, 2]);
             first + producer.write(&[3, 4][..1])
@@ -27,24 +31,55 @@ fn bytes_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn clearing_beside_a_writer_drops_only_what_it_counts() {
+fn a_writer_that_drops_the_oldest_tears_nothing_that_is_read() {
     loom::model(|| {
-        let (mut producer, mut consumer) = ring(3);
+        let (mut producer, mut consumer) = ring(3, Overflow::DropOldest);
         assert_eq!(producer.write(&[1, 2]), 2);
-        let writer = thread::spawn(move || producer.write(&[3, 4]));
-        let dropped = consumer.clear();
-        let written = writer.join().unwrap();
+        let gauge = producer.gauge();
+        let writer = thread::spawn(move || {
+            let mut refused = Vec::new();
+            for pair in [[3, 4], [5, 6]] {
+                refused.extend_from_slice(&pair[producer.write(&pair)..]);
+            }
+            refused
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            let mut out = [0; 2];
+            let len = consumer.read(&mut out);
+            got.extend_from_slice(&out[..len]);
+        }
+        let refused = writer.join().unwrap();
         let mut out = [0; 4];
         let len = consumer.read(&mut out);
-        assert_eq!(dropped + len, 2 + written);
-        assert_eq!(out[..len], [1, 2, 3, 4][dropped..2 + written]);
+        got.extend_from_slice(&out[..len]);
+        assert!(got.windows(2).all(|pair| pair[0] < pair[1]), "{got:?}");
+        assert!(!got.iter().any(|byte| refused.contains(byte)));
+        assert_eq!(got.len() + gauge.overrun(), 6);
     });
+}
+
+#[test]
+fn clearing_beside_a_writer_drops_only_what_it_counts() {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        loom::model(move || {
+            let (mut producer, mut consumer) = ring(4, overflow);
+            assert_eq!(producer.write(&[1, 2]), 2);
+            let writer = thread::spawn(move || producer.write(&[3, 4]));
+            let dropped = consumer.clear();
+            let written = writer.join().unwrap();
+            let mut out = [0; 4];
+            let len = consumer.read(&mut out);
+            assert_eq!(dropped + len, 2 + written);
+            assert_eq!(out[..len], [1, 2, 3, 4][dropped..2 + written]);
+        });
+    }
 }
 
 #[test]
 fn a_gauge_never_shows_more_than_the_ring_holds() {
     loom::model(|| {
-        let (mut producer, mut consumer) = ring(2);
+        let (mut producer, mut consumer) = ring(2, Overflow::DropNewest);
         let gauge = producer.gauge();
         let writer = thread::spawn(move || producer.write(&[1]) + producer.write(&[2]));
         let reader = thread::spawn(move || consumer.read(&mut [0; 2]));

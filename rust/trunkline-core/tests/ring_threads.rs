@@ -20,7 +20,7 @@ mod threads {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use trunkline_core::{Consumer, Gauge, Producer, ring};
+    use trunkline_core::{Consumer, Gauge, Overflow, Producer, Ring};
 
     static DONE: AtomicBool = AtomicBool::new(false);
 
