@@ -518,7 +518,13 @@ mod tests {
         for capacity in [usize::MAX, usize::MAX / 2 + 2, usize::MAX / 2 + 1] {
             let refused = Ring::new(capacity).split();
             assert!(
-                matches!(refused, Err(Error::InvalidSetting { name: "capacity", .. })),
+                matches!(
+                    refused,
+                    Err(Error::InvalidSetting {
+                        name: "capacity",
+                        ..
+                    })
+                ),
                 "{capacity}"
             );
         }

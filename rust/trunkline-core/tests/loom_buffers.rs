@@ -1,8 +1,10 @@
-//! The ring, run through every order in which two threads can meet: `RUSTFLAGS="--cfg loom" cargo test -p trunkline-core --release`.
+//! The buffers, run through every order in which two threads can meet: `RUSTFLAGS="--cfg loom" cargo test -p trunkline-core --release`.
 #![cfg(loom)]
 
 use loom::thread;
-use trunkline_core::{Consumer, Overflow, Producer, Ring};
+use trunkline_core::{
+    AudioFormat, Consumer, Encoding, JitterBuffer, Overflow, Position, Producer, Ring, Underrun,
+};
 
 fn ring(capacity: usize, overflow: Overflow) -> (Producer, Consumer) {
     Ring::new(capacity).overflow(overflow).split().unwrap()
@@ -87,5 +89,41 @@ fn a_gauge_never_shows_more_than_the_ring_holds() {
         let (written, read) = (writer.join().unwrap(), reader.join().unwrap());
         assert_eq!(gauge.filled(), written - read);
         assert_eq!(gauge.underrun(), 2 - read);
+    });
+}
+
+#[test]
+fn a_jitter_buffer_passes_whole_frames_in_order_and_counts_them_all() {
+    loom::model(|| {
+        let phone = AudioFormat::new(Encoding::Mulaw, 8_000, 1).unwrap();
+        let (mut writer, mut reader) = JitterBuffer::new(phone)
+            .frame_ms(1)
+            .max_ms(2)
+            .target_ms(0)
+            .underrun(Underrun::None)
+            .split()
+            .unwrap();
+        let gauge = reader.gauge();
+        let writer = thread::spawn(move || {
+            for number in 0..3_u8 {
+                let position = Position::Sequence(number.into());
+                writer.push(&[number; 8], position, 0.0).unwrap();
+            }
+        });
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            got.extend(reader.pop(0.0).map(<[u8]>::to_vec));
+        }
+        let shown = gauge.stats();
+        assert!(shown.popped == got.len() as u64 && shown.pushed >= shown.popped);
+        writer.join().unwrap();
+        for _ in 0..4 {
+            got.extend(reader.pop(0.0).map(<[u8]>::to_vec));
+        }
+        assert!(got.iter().all(|frame| frame == &[frame[0]; 8]));
+        assert!(got.windows(2).all(|pair| pair[0] < pair[1]));
+        let stats = reader.stats();
+        assert_eq!((stats.pushed, stats.popped), (3, got.len() as u64));
+        assert_eq!(stats.popped + stats.overruns, 3);
     });
 }
