@@ -245,22 +245,18 @@ impl Producer {
         if self.free() >= needed {
             return;
         }
-        let mut word = self.shared.read.0.load(Ordering::Acquire);
+        let read = &self.shared.read.0;
+        let mut word = read.load(Ordering::Acquire);
         for _ in 0..TRIES {
             self.read_seen = word >> 1;
-            let missing = needed.saturating_sub(self.free());
+            let free = self.shared.capacity() - distance(self.written, self.read_seen);
+            let missing = needed.saturating_sub(free);
             if missing == 0 || word & READING != 0 {
                 return;
             }
             // Acquire as in `put`; release, so that a consumer that sees this counter sees a `written` that is not behind it.
             let moved = self.read_seen.wrapping_add(missing) << 1;
-            let exchanged = self.shared.read.0.compare_exchange(
-                word,
-                moved,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            match exchanged {
+            match read.compare_exchange(word, moved, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     self.read_seen = moved >> 1;
                     self.shared.overrun.add(missing);

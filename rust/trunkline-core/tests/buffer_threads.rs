@@ -103,8 +103,8 @@ mod ring {
     pub(crate) fn overwrite(records: usize, total: u64) {
         let (mut producer, mut consumer) = ring(records * 8, Overflow::DropOldest);
         let gauge = producer.gauge();
-        let watched = gauge.clone();
-        let watcher = thread::spawn(move || watch(&watched));
+        let view = gauge.clone();
+        let watcher = thread::spawn(move || watch(&view));
         let writer = thread::spawn(move || {
             for number in 0..total {
                 producer.write(&number.to_le_bytes());
