@@ -263,8 +263,14 @@ impl JitterReader {
         self.gauge.clone()
     }
 
-    /// Puts into order what has come since it last looked.
-    fn take_in(&mut self) {
+    /// Frames that were pushed since it last looked.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.arrivals.filled() / self.packet.len()
+    }
+
+    /// Puts into order what has come since it last looked, as every [`pop`](Self::pop) does.
+    pub fn take_in(&mut self) {
         while self.waits || self.ring.read(&mut self.packet) > 0 {
             self.taken += usize::from(!self.waits);
             let (position, now_ms) = packet::decode(&self.packet);
@@ -279,9 +285,8 @@ impl JitterReader {
     fn publish(&self) {
         let packet_bytes = self.packet.len();
         let dropped = self.arrivals.overrun() / packet_bytes;
-        let waiting = self.arrivals.filled() / packet_bytes;
         let mut stats = self.reorder.stats();
-        stats.pushed = (self.taken + dropped + waiting) as u64;
+        stats.pushed = (self.taken + dropped + self.waiting()) as u64;
         stats.overruns += dropped as u64;
         self.gauge.publish(stats);
     }
