@@ -40,8 +40,9 @@ pub struct Concealer {
     channels: usize,
     sample_bytes: usize,
     fade_samples: usize,
-    /// What was heard last.
+    /// What was heard last, without a gap, and how much of it is kept.
     last: Vec<u8>,
+    longest: usize,
     /// Where in it the next repetition goes on.
     at: usize,
     /// The samples of each channel that were filled in since.
@@ -62,7 +63,8 @@ impl Concealer {
             channels: usize::from(format.channels()),
             sample_bytes: format.sample_bytes(),
             fade_samples: (format.sample_rate() * FADE_MS / 1_000) as usize,
-            last: vec![format.encoding().silence(); samples * format.sample_bytes()],
+            last: Vec::new(),
+            longest: samples * format.sample_bytes(),
             at: 0,
             filled: 0,
         }
@@ -73,10 +75,17 @@ impl Concealer {
         if self.underrun != Underrun::Hold || audio.is_empty() {
             return;
         }
-        let kept = self.last.len().saturating_sub(audio.len());
-        let begin = self.last.len() - kept;
-        self.last.copy_within(begin.., 0);
-        self.last[kept..].copy_from_slice(&audio[audio.len() - begin..]);
+        // What was heard before a gap is no longer the last sound.
+        let spent = if self.filled > 0 {
+            self.last.len()
+        } else {
+            (self.last.len() + audio.len())
+                .saturating_sub(self.longest)
+                .min(self.last.len())
+        };
+        self.last.drain(..spent);
+        let tail = audio.len().saturating_sub(self.longest);
+        self.last.extend_from_slice(&audio[tail..]);
         self.at = 0;
         self.filled = 0;
     }
@@ -89,6 +98,7 @@ impl Concealer {
         let whole = out.len() - out.len() % self.sample_bytes;
         if self.underrun == Underrun::Silence
             || self.filled >= self.fade_samples
+            || self.last.is_empty()
             || !self.repeat(&mut out[..whole])
         {
             out.fill(self.encoding.silence());
