@@ -89,7 +89,7 @@ def test_stats_are_facts_that_do_not_change() -> None:
     "settings",
     [{"target_ms": -1}, {"target_ms": 1001}, {"max_ms": 19}, {"max_ms": 60_001}, {"max_ms": 2**80}, {"frame_ms": 0}],
 )
-def test_unreasonable_settings_are_refused(settings: dict[str, int]) -> None:
+def test_unreasonable_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=str(next(iter(settings)))):
         JitterBuffer(TWILIO, **settings)
 
@@ -112,7 +112,7 @@ def test_what_is_not_a_frame_is_refused() -> None:
 
 def test_one_thread_pushes_and_another_pops() -> None:
     """With a writer that waits for room nothing is lost, and each frame comes whole and in order."""
-    total = 20_000
+    total = 4_000
     jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=200, overflow="block", block_ms=10_000, underrun="none")
     refused: list[BaseException] = []
 
