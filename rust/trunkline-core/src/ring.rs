@@ -12,17 +12,18 @@
     reason = "the two sides share memory that the counters divide between them"
 )]
 
+use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::sync::{Arc, AtomicUsize, Ordering, UnsafeCell};
+use crate::sync::{Arc, Ordering, UnsafeCell};
 
 mod counter;
 mod gauge;
 mod settings;
 
-use counter::{COUNTER, Counter, Padded, READING, distance};
+use counter::{COUNTER, Counts, READING, distance};
 pub use gauge::Gauge;
 pub use settings::{Overflow, Ring};
 
@@ -32,33 +33,43 @@ const NAP: Duration = Duration::from_micros(500);
 /// How often the producer tries to move `read` while the consumer keeps moving it.
 const TRIES: usize = 3;
 
-/// Makes the two sides of a ring.
-fn sides(capacity: usize, overflow: Overflow) -> Result<(Producer, Consumer), Error> {
-    let cells = zeroed(capacity)
-        .ok_or_else(|| Error::setting("capacity", format!("no memory for {capacity} bytes")))?;
-    let shared = Arc::new(Shared {
-        cells,
-        written: Padded(AtomicUsize::new(0)),
-        read: Padded(AtomicUsize::new(0)),
-        overrun: Counter::default(),
-        underrun: Counter::default(),
-    });
-    let producer = Producer {
-        shared: Arc::clone(&shared),
-        overflow,
-        written: 0,
-        place: 0,
-        read_seen: 0,
-    };
-    let consumer = Consumer {
-        shared,
-        may_lose: overflow == Overflow::DropOldest,
-        reading: false,
-        read: 0,
-        place: 0,
-        written_seen: 0,
-    };
-    Ok((producer, consumer))
+impl Ring {
+    /// Makes the ring and divides it. Its memory is touched only when it is used.
+    ///
+    /// ```
+    /// use trunkline_core::Ring;
+    ///
+    /// assert!(Ring::new(48_000).split().is_ok());
+    /// assert!(Ring::new(usize::MAX).split().is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if there is not so much memory.
+    pub fn split(self) -> Result<(Producer, Consumer), Error> {
+        let Self { capacity, overflow } = self;
+        let cells = zeroed(capacity)
+            .ok_or_else(|| Error::setting("capacity", format!("no memory for {capacity} bytes")))?;
+        let (cells, counts) = (Arc::new(Cells(cells)), Arc::new(Counts::new(capacity)));
+        let producer = Producer {
+            cells: Arc::clone(&cells),
+            counts: Arc::clone(&counts),
+            overflow,
+            written: 0,
+            place: 0,
+            read_seen: 0,
+        };
+        let consumer = Consumer {
+            cells,
+            counts,
+            may_lose: overflow == Overflow::DropOldest,
+            reading: false,
+            read: 0,
+            place: 0,
+            written_seen: 0,
+        };
+        Ok((producer, consumer))
+    }
 }
 
 /// Cells of zeros, or `None` if there is no memory for them.
@@ -82,37 +93,21 @@ fn zeroed(count: usize) -> Option<Box<[UnsafeCell<u8>]>> {
     Some((0..count).map(|_| UnsafeCell::new(0)).collect())
 }
 
-struct Shared {
-    cells: Box<[UnsafeCell<u8>]>,
-    written: Padded,
-    /// Twice the counter, and [`READING`].
-    read: Padded,
-    overrun: Counter,
-    underrun: Counter,
+struct Cells(Box<[UnsafeCell<u8>]>);
+
+// SAFETY: `Producer` and `Consumer`, of which there is one each, are all that holds cells, and they never touch the same one at a time: the producer only those that `read` has passed, the consumer only those that `written` has passed. The producer moves `read`
+// itself only while the consumer is not reading, which is one atomic step.
+unsafe impl Sync for Cells {}
+// SAFETY: they are plain bytes.
+unsafe impl Send for Cells {}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cells", self.0.len())
+    }
 }
 
-// SAFETY: the cells are the only part that is not `Sync`, and `Producer` and `Consumer`, of which there is one each, never touch the same cell
-// at a time: the producer only those that `read` has passed, the consumer only those that `written` has passed. The producer moves `read`
-// itself only while the consumer is not reading, which is one atomic step.
-unsafe impl Sync for Shared {}
-// SAFETY: it owns plain bytes and counters.
-unsafe impl Send for Shared {}
-
-impl Shared {
-    fn capacity(&self) -> usize {
-        self.cells.len()
-    }
-
-    /// The place that lies so many bytes, at most all of the ring, after another.
-    fn after(&self, place: usize, len: usize) -> usize {
-        let sum = place + len;
-        if sum < self.capacity() {
-            sum
-        } else {
-            sum - self.capacity()
-        }
-    }
-
+impl Cells {
     /// Copies bytes into neighbouring cells.
     ///
     /// # Safety
@@ -122,7 +117,7 @@ impl Shared {
     unsafe fn store(&self, place: usize, bytes: &[u8]) {
         // SAFETY: the caller's promise; an `UnsafeCell<u8>` lies in memory as its `u8` does.
         unsafe {
-            let cells = UnsafeCell::raw_get(self.cells.as_ptr().add(place));
+            let cells = UnsafeCell::raw_get(self.0.as_ptr().add(place));
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), cells, bytes.len());
         }
     }
@@ -136,7 +131,7 @@ impl Shared {
     unsafe fn load(&self, place: usize, out: &mut [u8]) {
         // SAFETY: the caller's promise; an `UnsafeCell<u8>` lies in memory as its `u8` does.
         unsafe {
-            let cells = UnsafeCell::raw_get(self.cells.as_ptr().add(place));
+            let cells = UnsafeCell::raw_get(self.0.as_ptr().add(place));
             std::ptr::copy_nonoverlapping(cells.cast_const(), out.as_mut_ptr(), out.len());
         }
     }
@@ -144,7 +139,7 @@ impl Shared {
     /// As the other `store`, cell by cell, so that the model checker watches each.
     #[cfg(loom)]
     unsafe fn store(&self, place: usize, bytes: &[u8]) {
-        for (cell, &byte) in self.cells[place..].iter().zip(bytes) {
+        for (cell, &byte) in self.0[place..].iter().zip(bytes) {
             // SAFETY: the caller's promise.
             cell.with_mut(|cell| unsafe { *cell = byte });
         }
@@ -153,7 +148,7 @@ impl Shared {
     /// As the other `load`, cell by cell, so that the model checker watches each.
     #[cfg(loom)]
     unsafe fn load(&self, place: usize, out: &mut [u8]) {
-        for (cell, byte) in self.cells[place..].iter().zip(out) {
+        for (cell, byte) in self.0[place..].iter().zip(out) {
             // SAFETY: the caller's promise.
             *byte = cell.with(|cell| unsafe { *cell });
         }
@@ -161,8 +156,10 @@ impl Shared {
 }
 
 /// The side that writes.
+#[derive(Debug)]
 pub struct Producer {
-    shared: Arc<Shared>,
+    cells: Arc<Cells>,
+    counts: Arc<Counts>,
     overflow: Overflow,
     /// Its own counter, which nobody else changes.
     written: usize,
@@ -188,42 +185,40 @@ impl Producer {
         let kept = match self.overflow {
             Overflow::DropNewest => self.put(bytes),
             Overflow::DropOldest => {
-                let last = &bytes[bytes.len().saturating_sub(self.shared.capacity())..];
+                let last = &bytes[bytes.len().saturating_sub(self.counts.capacity)..];
                 self.drop_oldest(last.len());
                 self.put(last)
             }
             Overflow::Block(timeout) => self.put_within(bytes, timeout),
         };
-        self.shared.overrun.add(bytes.len() - kept);
+        self.counts.overrun.add(bytes.len() - kept);
         kept
     }
 
     /// A view of the ring's state; see [`Gauge`].
     #[must_use]
     pub fn gauge(&self) -> Gauge {
-        Gauge {
-            shared: Arc::clone(&self.shared),
-        }
+        Gauge::new(&self.counts)
     }
 
     /// Writes what there is room for.
     fn put(&mut self, bytes: &[u8]) -> usize {
         let mut free = self.free();
         if free < bytes.len() {
-            self.read_seen = self.shared.read.0.load(Ordering::Acquire) >> 1;
+            self.read_seen = self.counts.read.0.load(Ordering::Acquire) >> 1;
             free = self.free();
         }
         let taken = &bytes[..bytes.len().min(free)];
-        let (head, tail) = taken.split_at(taken.len().min(self.shared.capacity() - self.place));
+        let (head, tail) = taken.split_at(taken.len().min(self.counts.capacity - self.place));
         // SAFETY: `head` ends with the cells at most and `tail` is not longer than what is before `place`; the consumer does not touch free
         // cells, and the acquire above, or that in `drop_oldest`, saw it done with them.
         unsafe {
-            self.shared.store(self.place, head);
-            self.shared.store(0, tail);
+            self.cells.store(self.place, head);
+            self.cells.store(0, tail);
         }
-        self.place = self.shared.after(self.place, taken.len());
+        self.place = self.counts.after(self.place, taken.len());
         self.written = self.written.wrapping_add(taken.len()) & COUNTER;
-        self.shared.written.0.store(self.written, Ordering::Release);
+        self.counts.written.0.store(self.written, Ordering::Release);
         taken.len()
     }
 
@@ -245,11 +240,11 @@ impl Producer {
         if self.free() >= needed {
             return;
         }
-        let read = &self.shared.read.0;
+        let read = &self.counts.read.0;
         let mut word = read.load(Ordering::Acquire);
         for _ in 0..TRIES {
             self.read_seen = word >> 1;
-            let free = self.shared.capacity() - distance(self.written, self.read_seen);
+            let free = self.counts.capacity - distance(self.written, self.read_seen);
             let missing = needed.saturating_sub(free);
             if missing == 0 || word & READING != 0 {
                 return;
@@ -259,7 +254,7 @@ impl Producer {
             match read.compare_exchange(word, moved, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     self.read_seen = moved >> 1;
-                    self.shared.overrun.add(missing);
+                    self.counts.overrun.add(missing);
                     return;
                 }
                 Err(seen) => word = seen,
@@ -268,13 +263,15 @@ impl Producer {
     }
 
     fn free(&self) -> usize {
-        self.shared.capacity() - distance(self.written, self.read_seen)
+        self.counts.capacity - distance(self.written, self.read_seen)
     }
 }
 
 /// The side that reads.
+#[derive(Debug)]
 pub struct Consumer {
-    shared: Arc<Shared>,
+    cells: Arc<Cells>,
+    counts: Arc<Counts>,
     /// Whether the producer may drop what has not been read.
     may_lose: bool,
     /// Whether the producer has been told to leave `read` alone.
@@ -302,13 +299,13 @@ impl Consumer {
     /// ```
     pub fn read(&mut self, out: &mut [u8]) -> usize {
         let len = self.claim(out.len());
-        let first = len.min(self.shared.capacity() - self.place);
+        let first = len.min(self.counts.capacity - self.place);
         let (head, tail) = out[..len].split_at_mut(first);
         // SAFETY: `head` ends with the cells at most and `tail` is not longer than what is before `place`; the producer does not touch filled
         // cells, and the acquire in `look` saw it done with them.
         unsafe {
-            self.shared.load(self.place, head);
-            self.shared.load(0, tail);
+            self.cells.load(self.place, head);
+            self.cells.load(0, tail);
         }
         self.pass(len);
         len
@@ -333,7 +330,7 @@ impl Consumer {
             self.look();
         }
         let there = wanted.min(self.seen());
-        self.shared.underrun.add(wanted - there);
+        self.counts.underrun.add(wanted - there);
         there
     }
 
@@ -359,9 +356,7 @@ impl Consumer {
     /// A view of the ring's state; see [`Gauge`].
     #[must_use]
     pub fn gauge(&self) -> Gauge {
-        Gauge {
-            shared: Arc::clone(&self.shared),
-        }
+        Gauge::new(&self.counts)
     }
 
     /// Keeps the producer from dropping what is about to be read, and learns what it has dropped before.
@@ -369,20 +364,20 @@ impl Consumer {
         if !self.may_lose || self.reading {
             return;
         }
-        let read = self.shared.read.0.fetch_or(READING, Ordering::AcqRel) >> 1;
+        let read = self.counts.read.0.fetch_or(READING, Ordering::AcqRel) >> 1;
         self.reading = true;
         let dropped = distance(read, self.read);
         if dropped > 0 {
             self.read = read;
             self.place = self
-                .shared
-                .after(self.place, dropped % self.shared.capacity());
+                .counts
+                .after(self.place, dropped % self.counts.capacity);
             self.look();
         }
     }
 
     fn look(&mut self) {
-        self.written_seen = self.shared.written.0.load(Ordering::Acquire);
+        self.written_seen = self.counts.written.0.load(Ordering::Acquire);
     }
 
     fn seen(&self) -> usize {
@@ -392,9 +387,9 @@ impl Consumer {
     /// Is done with bytes, and with reading.
     fn pass(&mut self, len: usize) {
         self.read = self.read.wrapping_add(len) & COUNTER;
-        self.place = self.shared.after(self.place, len);
+        self.place = self.counts.after(self.place, len);
         self.reading = false;
-        self.shared.read.0.store(self.read << 1, Ordering::Release);
+        self.counts.read.0.store(self.read << 1, Ordering::Release);
     }
 }
 
@@ -485,7 +480,7 @@ mod tests {
             producer.read_seen = near_the_end;
             consumer.read = near_the_end;
             consumer.written_seen = near_the_end;
-            let shared = Arc::clone(&producer.shared);
+            let shared = Arc::clone(&producer.counts);
             shared.written.0.store(near_the_end, Ordering::Relaxed);
             shared.read.0.store(near_the_end << 1, Ordering::Relaxed);
             let mut out = [0; 5];

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::counter::distance;
-use super::{Consumer, Producer, Shared};
+use super::counter::{Counts, distance};
 use crate::sync::{Arc, Ordering};
 
 /// A view of a ring's state from any thread; each number was true at a moment during the call.
@@ -19,51 +18,41 @@ use crate::sync::{Arc, Ordering};
 /// ```
 #[derive(Clone)]
 pub struct Gauge {
-    pub(super) shared: Arc<Shared>,
+    counts: Arc<Counts>,
 }
 
 impl Gauge {
+    pub(super) fn new(counts: &Arc<Counts>) -> Self {
+        Self {
+            counts: Arc::clone(counts),
+        }
+    }
+
     /// The bytes that the ring can hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.shared.capacity()
+        self.counts.capacity
     }
 
     /// The bytes that are in the ring.
     #[must_use]
     pub fn filled(&self) -> usize {
         // `read` first: it never passes `written`, so the difference is not negative; the producer may have gone on, so it may be too large.
-        let read = self.shared.read.0.load(Ordering::Acquire) >> 1;
-        let written = self.shared.written.0.load(Ordering::Acquire);
+        let read = self.counts.read.0.load(Ordering::Acquire) >> 1;
+        let written = self.counts.written.0.load(Ordering::Acquire);
         distance(written, read).min(self.capacity())
     }
 
     /// The bytes that were dropped, old or new, because the ring was full.
     #[must_use]
     pub fn overrun(&self) -> usize {
-        self.shared.overrun.get()
+        self.counts.overrun.get()
     }
 
     /// The bytes that were asked for while the ring was empty.
     #[must_use]
     pub fn underrun(&self) -> usize {
-        self.shared.underrun.get()
-    }
-}
-
-impl fmt::Debug for Producer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer")
-            .field("ring", &self.gauge())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Consumer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer")
-            .field("ring", &self.gauge())
-            .finish_non_exhaustive()
+        self.counts.underrun.get()
     }
 }
 

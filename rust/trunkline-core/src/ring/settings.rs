@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use super::{Consumer, Producer, sides};
-use crate::Error;
-
 /// What happens to bytes that a ring has no room for; all that is dropped is counted in [`Gauge::overrun`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -33,8 +30,8 @@ pub enum Overflow {
 #[derive(Debug, Clone, Copy)]
 #[must_use = "a ring is used through its two sides"]
 pub struct Ring {
-    capacity: usize,
-    overflow: Overflow,
+    pub(super) capacity: usize,
+    pub(super) overflow: Overflow,
 }
 
 impl Ring {
@@ -50,21 +47,5 @@ impl Ring {
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
-    }
-
-    /// Makes the ring and divides it. Its memory is touched only when it is used.
-    ///
-    /// ```
-    /// use trunkline_core::Ring;
-    ///
-    /// assert!(Ring::new(48_000).split().is_ok());
-    /// assert!(Ring::new(usize::MAX).split().is_err());
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidSetting`] if there is not so much memory.
-    pub fn split(self) -> Result<(Producer, Consumer), Error> {
-        sides(self.capacity, self.overflow)
     }
 }
