@@ -44,11 +44,11 @@ CASES ?= 50000
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 check-rust: ## Check the Rust core harder: every order of threads, any input, ThreadSanitizer (CASES=100000)
-	RUSTFLAGS="--cfg loom" cargo test --quiet -p trunkline-core --release --test loom_ring --target-dir target/loom
+	RUSTFLAGS="--cfg loom" cargo test --quiet -p trunkline-core --release --test loom_buffers --target-dir target/loom
 	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --target-dir target/checked
 	@if rustup run nightly rustc --version >/dev/null 2>&1; then set -x; \
 		RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" rustup run nightly cargo test --quiet -p trunkline-core \
-			--release --test ring_threads --target $(HOST) --target-dir target/tsan; \
+			--release --test buffer_threads --target $(HOST) --target-dir target/tsan; \
 	else echo "there is no nightly toolchain: ThreadSanitizer was not run"; fi
 
 bench: | .venv ## Measure audio beside other libraries, and whole calls, into docs/benchmarks

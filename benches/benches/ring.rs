@@ -10,7 +10,9 @@ const FRAME: usize = 320;
 
 #[divan::bench(sample_count = 1_000, sample_size = 100)]
 fn trunkline(bencher: Bencher<'_, '_>) {
-    let (mut producer, mut consumer) = trunkline_core::ring(CAPACITY);
+    let Ok((mut producer, mut consumer)) = trunkline_core::Ring::new(CAPACITY).split() else {
+        return;
+    };
     let mut out = [0; FRAME];
     bencher.bench_local(|| {
         producer.write(black_box(&[1; FRAME]));

@@ -1,12 +1,15 @@
 """The ring: a bounded queue of bytes between two threads."""
 
+import mmap
+import pathlib
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from trunkline.audio import RingBuffer
+from trunkline.audio import OPENAI, TWILIO, AudioFormat, RingBuffer, dbfs
 from trunkline.errors import InvalidAudioData, InvalidConfig
 
 
@@ -102,3 +105,124 @@ def test_threads_do_not_tear_bytes() -> None:
     producer.join()
     assert got == sent
     assert len(ring) == 0
+
+
+def test_the_oldest_bytes_make_room_if_asked_for() -> None:
+    ring = RingBuffer(capacity=4, overflow="drop_oldest")
+    assert [ring.write(b"abc"), ring.write(b"def"), len(ring), ring.overrun] == [3, 3, 4, 2]
+    assert ring.read(9) == b"cdef"
+    assert (ring.write(b"0123456789"), ring.read(9), ring.overrun) == (4, b"6789", 8)
+    for number in range(1000):
+        ring.write(number.to_bytes(2, "big"))
+    assert ring.read(4) == (998).to_bytes(2, "big") + (999).to_bytes(2, "big")
+
+
+def test_a_blocked_writer_waits_for_room() -> None:
+    ring = RingBuffer(capacity=4, overflow="block", block_ms=10_000)
+    written: list[int] = []
+    writer = threading.Thread(target=lambda: written.append(ring.write(b"abcdefghijkl")))
+    writer.start()
+    got = b""
+    while len(got) < 12:
+        got += ring.read(3)
+    writer.join()
+    assert (got, written, ring.overrun) == (b"abcdefghijkl", [12], 0)
+
+
+def test_a_blocked_writer_gives_up_in_time() -> None:
+    ring = RingBuffer(capacity=4, overflow="block", block_ms=1)
+    assert (ring.write(b"abcdef"), ring.overrun, ring.read(9)) == (4, 2, b"abcd")
+
+
+def test_a_second_writer_beside_a_blocked_one_is_refused() -> None:
+    ring = RingBuffer(capacity=2, overflow="block", block_ms=10_000)
+    writer = threading.Thread(target=ring.write, args=(b"abcd",))
+    writer.start()
+    while len(ring) < 2:  # from here on the writer waits inside
+        pass
+    with pytest.raises(RuntimeError, match="another thread is using this ring's writing end"):
+        ring.write(b"x")
+    assert (ring.read(2), ring.capacity) == (b"ab", 2)
+    writer.join()
+    assert ring.read(2) == b"cd"
+
+
+def test_missing_audio_is_silence_of_its_format() -> None:
+    for audio_format, silence in ((TWILIO, b"\xff"), (AudioFormat("alaw", 8_000), b"\xd5"), (OPENAI, b"\0")):
+        ring = RingBuffer(capacity=320, underrun="silence", audio_format=audio_format)
+        ring.write(b"\x22" * 100)
+        assert ring.read(160) == b"\x22" * 100 + silence * 60
+        assert (ring.read(160), ring.underrun) == (silence * 160, 220)
+
+
+def test_missing_audio_is_the_last_sound_fading_away() -> None:
+    ring = RingBuffer(capacity=640, underrun="hold", audio_format=AudioFormat("linear16", 8_000))
+    assert set(ring.read(320)) == {0}
+    ring.write(np.full(320, 16_384, "<i2"))
+    levels = [dbfs(ring.read(320)) for _ in range(7)]
+    assert levels[0] == levels[1] == pytest.approx(-6.02, abs=0.01)
+    assert levels[1] > levels[2] > levels[3] > levels[4] > -30
+    assert levels[5] == levels[6] == -np.inf
+    ring.write(np.full(80, 8_192, "<i2"))
+    partly = np.frombuffer(ring.read(320), "<i2")
+    assert (partly[:80] == 8_192).all()
+    assert partly[80] == 8_192  # not what was heard before the silence
+    assert 0 < partly[159] < 8_192
+
+
+def test_a_ring_of_a_format_keeps_samples_whole() -> None:
+    ring = RingBuffer(capacity=6, overflow="drop_oldest", audio_format=OPENAI)
+    with pytest.raises(InvalidAudioData, match="3 bytes"):
+        ring.write(b"abc")
+    with pytest.raises(InvalidConfig, match="size"):
+        ring.read(3)
+    assert (ring.write(b"aabbccdd"), ring.read(6)) == (6, b"bbccdd")
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"overflow": "drop"}, "drop_newest, drop_oldest or block"),
+        ({"underrun": "conceal"}, "none, silence or hold"),
+        ({"underrun": "hold"}, "audio_format"),
+        ({"block_ms": -1}, "block_ms"),
+        ({"block_ms": 10_001}, "block_ms"),
+        ({"audio_format": OPENAI}, "capacity"),
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(options: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(InvalidConfig, match=wrong):
+        RingBuffer(capacity=5, **options)
+
+
+def test_records_are_overwritten_whole_between_threads() -> None:
+    total = 50_000
+    ring = RingBuffer(capacity=8 * 25, overflow="drop_oldest")
+
+    def produce() -> None:
+        for number in range(total):
+            ring.write(number.to_bytes(8, "big"))
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    numbers: list[int] = []
+    alive = True
+    while alive or len(ring):
+        alive = producer.is_alive()
+        records = ring.read(80)
+        numbers += [int.from_bytes(records[at : at + 8], "big") for at in range(0, len(records), 8)]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + ring.overrun // 8 == total
+
+
+def test_unused_capacity_costs_no_memory() -> None:
+    statm = pathlib.Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("there is no /proc")
+    before = int(statm.read_text().split()[1])
+    rings = [RingBuffer(capacity=2**29 + 1) for _ in range(4)]
+    for ring in rings:
+        ring.write(b"abc")
+    pages = int(statm.read_text().split()[1]) - before
+    assert pages * mmap.PAGESIZE < 2**24
+    assert [ring.read(3) for ring in rings] == [b"abc"] * 4

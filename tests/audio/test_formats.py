@@ -10,6 +10,7 @@ from trunkline.audio import (
     GEMINI_INPUT,
     GEMINI_OUTPUT,
     LIVEKIT,
+    LIVEKIT_24K,
     OPENAI,
     PLIVO,
     QWEN_INPUT,
@@ -27,7 +28,7 @@ from trunkline.errors import AudioError, UnsupportedEncoding, UnsupportedSampleR
 def test_who_speaks_what() -> None:
     assert TWILIO == TELNYX == PLIVO == AudioFormat("mulaw", 8000, 1)
     assert VONAGE == GEMINI_INPUT == QWEN_INPUT == AudioFormat("linear16", 16000)
-    assert OPENAI == GEMINI_OUTPUT == QWEN_OUTPUT == AudioFormat("linear16", 24000)
+    assert OPENAI == GEMINI_OUTPUT == QWEN_OUTPUT == LIVEKIT_24K == AudioFormat("linear16", 24000)
     assert AudioFormat(Encoding.LINEAR16, 48000) == LIVEKIT
 
 

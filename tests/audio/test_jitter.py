@@ -2,6 +2,8 @@
 
 import dataclasses
 import random
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +89,7 @@ def test_stats_are_facts_that_do_not_change() -> None:
     "settings",
     [{"target_ms": -1}, {"target_ms": 1001}, {"max_ms": 19}, {"max_ms": 60_001}, {"max_ms": 2**80}, {"frame_ms": 0}],
 )
-def test_unreasonable_settings_are_refused(settings: dict[str, int]) -> None:
+def test_unreasonable_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=str(next(iter(settings)))):
         JitterBuffer(TWILIO, **settings)
 
@@ -106,6 +108,155 @@ def test_what_is_not_a_frame_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="timestamp"):
         jitter.push(frame(0), timestamp=0, now_ms=0.0)
     assert jitter.stats.pushed == 1
+
+
+def test_one_thread_pushes_and_another_pops() -> None:
+    """With a writer that waits for room nothing is lost, and each frame comes whole and in order."""
+    total = 4_000
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=200, overflow="block", block_ms=10_000, underrun="none")
+    refused: list[BaseException] = []
+
+    def push() -> None:
+        try:
+            for number in range(total):
+                jitter.push(number.to_bytes(4, "big") * 40, timestamp=160 * number, now_ms=20.0 * number)
+        except BaseException as error:  # noqa: BLE001 - the test shows it
+            refused.append(error)
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    numbers: list[int] = []
+    while len(numbers) < total and not refused:
+        out = jitter.pop(now_ms=0.0)
+        if out is not None:
+            assert out == out[:4] * 40
+            numbers.append(int.from_bytes(out[:4], "big"))
+        assert jitter.stats.depth_ms <= 200
+    pusher.join()
+    assert refused == []
+    assert numbers == list(range(total))
+    stats = jitter.stats
+    assert (stats.pushed, stats.popped, stats.late, stats.lost, stats.overruns) == (total, total, 0, 0, 0)
+
+
+def test_threads_that_wait_for_nothing_lose_nothing_uncounted() -> None:
+    total = 20_000
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=200)
+
+    def push() -> None:
+        for number in range(total):
+            jitter.push(number.to_bytes(4, "big") * 40, sequence=number, now_ms=20.0 * number)
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    while pusher.is_alive():
+        jitter.pop(now_ms=0.0)
+        assert jitter.stats.popped <= total
+    stats = jitter.stats
+    assert stats.pushed == total
+    held = jitter.clear()
+    assert held <= 10
+    assert stats.popped + stats.late + stats.duplicate + stats.overruns + held == total
+
+
+def test_frames_that_nobody_pops_give_way_to_newer_ones() -> None:
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=100)
+    for number in range(500):
+        jitter.push(frame(number), sequence=number, now_ms=20.0 * number)
+    assert [jitter.pop(now_ms=1e6) for _ in range(5)] == [frame(number) for number in range(495, 500)]
+    assert (jitter.stats.pushed, jitter.stats.overruns, jitter.stats.lost) == (500, 495, 0)
+
+
+def test_the_newest_frames_give_way_if_asked_for() -> None:
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=100, overflow="drop_newest")
+    for number in range(500):
+        jitter.push(frame(number), sequence=number, now_ms=20.0 * number)
+    assert [jitter.pop(now_ms=1e6) for _ in range(5)] == [frame(number) for number in range(5)]
+    assert (jitter.stats.pushed, jitter.stats.overruns) == (500, 495)
+
+
+def test_a_blocked_push_gives_up_in_time_and_is_counted() -> None:
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=100, overflow="block", block_ms=1)
+    for number in range(50):
+        jitter.push(frame(number), sequence=number, now_ms=20.0 * number)
+    stats = jitter.stats
+    assert stats.pushed == 50
+    assert 0 < stats.overruns < 45
+    out = [jitter.pop(now_ms=1e6) for _ in range(50 - stats.overruns)]
+    assert out == [frame(number) for number in range(50 - stats.overruns)]
+
+
+def test_a_second_pusher_beside_a_blocked_one_is_refused() -> None:
+    jitter = JitterBuffer(TWILIO, target_ms=0, max_ms=20, overflow="block", block_ms=10_000)
+    pushed = 0
+
+    def push() -> None:
+        nonlocal pushed
+        for number in range(100):
+            jitter.push(frame(number), sequence=number, now_ms=0.0)
+            pushed += 1
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    seen = -1
+    refused: list[str] = []
+    while not refused:  # the pusher soon waits inside for good
+        seen = pushed
+        try:
+            jitter.push(b"", sequence=0, now_ms=0.0)
+        except InvalidAudioData:
+            assert seen <= 100
+        except RuntimeError as error:
+            refused.append(str(error))
+    while pusher.is_alive():
+        jitter.pop(now_ms=0.0)
+    pusher.join()
+    assert refused == ["another thread is using this JitterBuffer's pushing end"]
+    assert pushed == 100
+
+
+def test_two_poppers_at_once_are_refused() -> None:
+    """A long backlog is sorted without the interpreter's lock, so that a second thread can come meanwhile."""
+    wide = AudioFormat("linear16", 48_000, 2)
+    audio = bytes(wide.frame_bytes(20))
+    refused: list[str] = []
+    for _ in range(50):  # a busy machine may let one thread finish before it lets the other begin
+        jitter = JitterBuffer(wide, target_ms=0, max_ms=60_000)
+        for number in range(3_000):
+            jitter.push(audio, sequence=number, now_ms=0.0)
+        popper = threading.Thread(target=jitter.pop, kwargs={"now_ms": 0.0})
+        popper.start()
+        while popper.is_alive():
+            try:
+                jitter.pop(now_ms=0.0)
+            except RuntimeError as error:
+                refused.append(str(error))
+            assert jitter.stats.popped <= 3_000
+        if refused:
+            break
+    assert set(refused) == {"another thread is using this JitterBuffer's popping end"}
+
+
+@pytest.mark.parametrize(("underrun", "missing"), [("silence", b"\xff" * 160), ("none", None)])
+def test_a_missing_frame_is_silence_or_nothing_if_asked_for(underrun: Any, missing: bytes | None) -> None:
+    jitter = JitterBuffer(TWILIO, target_ms=20, underrun=underrun)
+    jitter.push(frame(0), sequence=0, now_ms=0.0)
+    jitter.push(frame(2), sequence=2, now_ms=0.0)
+    assert [jitter.pop(now_ms=20.0) for _ in range(5)] == [frame(0), missing, frame(2), missing, missing]
+    assert (jitter.stats.lost, jitter.stats.underruns) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"overflow": "drop"}, "drop_newest, drop_oldest or block"),
+        ({"underrun": "conceal"}, "none, silence or hold"),
+        ({"block_ms": 10_001}, "block_ms"),
+    ],
+)
+def test_a_policy_that_does_not_exist_is_refused(options: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(InvalidConfig, match=wrong):
+        JitterBuffer(TWILIO, **options)
 
 
 steps = st.lists(

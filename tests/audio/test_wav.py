@@ -1,5 +1,6 @@
 """WAV files: what is written can be read, by us and by others, and what cannot be read says why."""
 
+import io
 import struct
 import wave
 from pathlib import Path
@@ -39,6 +40,27 @@ def test_others_read_what_is_written(tmp_path: Path) -> None:
     with wave.open(str(path)) as file:
         assert (file.getnchannels(), file.getframerate(), file.getsampwidth(), file.getnframes()) == (2, 8000, 2, 100)
         assert file.readframes(100) == samples.tobytes()
+
+
+def test_a_file_in_memory_is_that_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    wav.write(path, TWILIO, b"\x01\x02\x03")
+    content = wav.encode(TWILIO, b"\x01\x02\x03")
+    assert content == path.read_bytes()
+    assert wav.parse(content) == wav.parse(memoryview(content)) == (TWILIO, b"\x01\x02\x03")
+    with pytest.raises(InvalidAudioData, match="not a WAV file"):
+        wav.parse(b"ID3")
+
+
+def test_a_file_that_is_open_already_stays_open() -> None:
+    file = io.BytesIO()
+    with wav.WavWriter(file, OPENAI) as writer:
+        writer.write(b"abcdef")
+    with pytest.raises(ValueError, match="closed"):
+        writer.write(b"ab")
+    with wav.WavReader(file, chunk_ms=2 / 24) as reader:
+        assert list(reader) == [b"abcd", b"ef"]
+    assert not file.closed
 
 
 def test_what_others_write_is_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from typing import Protocol, Self, TypeAlias, final, overload
+from typing import Literal, Protocol, Self, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ __all__ = [
 ]
 
 _Audio: TypeAlias = Buffer | NDArray[np.int16] | NDArray[np.uint8]
+
+_Overflow: TypeAlias = Literal["drop_newest", "drop_oldest", "block"]
+_Underrun: TypeAlias = Literal["none", "silence", "hold"]
 
 class _Format(Protocol):
     @property
@@ -53,7 +56,15 @@ class StreamConverter:
 
 @final
 class RingBuffer:
-    def __new__(cls, *, capacity: int) -> Self: ...
+    def __new__(
+        cls,
+        *,
+        capacity: int,
+        overflow: _Overflow = "drop_newest",
+        block_ms: int = ...,
+        underrun: _Underrun = "none",
+        audio_format: _Format | None = None,
+    ) -> Self: ...
     @property
     def capacity(self) -> int: ...
     @property
@@ -93,7 +104,15 @@ class JitterStats:
 @final
 class JitterBuffer:
     def __new__(
-        cls, audio_format: _Format, *, target_ms: int = ..., max_ms: int = ..., frame_ms: int = ...
+        cls,
+        audio_format: _Format,
+        *,
+        target_ms: int = ...,
+        max_ms: int = ...,
+        frame_ms: int = ...,
+        overflow: _Overflow = "drop_oldest",
+        block_ms: int = ...,
+        underrun: _Underrun = "hold",
     ) -> Self: ...
     @property
     def stats(self) -> JitterStats: ...

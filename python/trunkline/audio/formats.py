@@ -11,6 +11,7 @@ __all__ = [
     "GEMINI_INPUT",
     "GEMINI_OUTPUT",
     "LIVEKIT",
+    "LIVEKIT_24K",
     "OPENAI",
     "PLIVO",
     "QWEN_INPUT",
@@ -142,3 +143,4 @@ GEMINI_OUTPUT = AudioFormat("linear16", 24_000)
 QWEN_INPUT = AudioFormat("linear16", 16_000)
 QWEN_OUTPUT = AudioFormat("linear16", 24_000)
 LIVEKIT = AudioFormat("linear16", 48_000)
+LIVEKIT_24K = AudioFormat("linear16", 24_000)

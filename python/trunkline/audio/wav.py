@@ -1,16 +1,16 @@
-"""WAV files of linear16, µ-law and A-law, whole or as the audio comes.
+"""WAV files of linear16, µ-law and A-law, on disk or in memory, whole or as the audio comes.
 
 Source: "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991), Waveform Audio File Format, and the
 extensible format that Microsoft added to it (`WAVEFORMATEXTENSIBLE`), whose GUID begins with the same code.
 """
 
+import io
 import os
-import stat
 import struct
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Literal, Self
 
 from trunkline.audio.chunks import chunk_bytes
 from trunkline.audio.converter import convert
@@ -18,7 +18,7 @@ from trunkline.audio.data import AudioData
 from trunkline.audio.formats import AudioFormat, Encoding
 from trunkline.errors import InvalidAudioData, UnsupportedEncoding
 
-__all__ = ["WavReader", "WavWriter", "read", "write"]
+__all__ = ["WavReader", "WavWriter", "encode", "parse", "read", "write"]
 
 _CODES = {(1, 16): Encoding.LINEAR16, (6, 8): Encoding.ALAW, (7, 8): Encoding.MULAW}
 _EXTENSIBLE = 0xFFFE
@@ -29,7 +29,7 @@ _SKIPPED_AT_ONCE = 65_536
 _LARGEST = 0xFFFF_FFFF - _HEADER_BYTES  # sizes have 32 bits
 
 
-def read(path: str | os.PathLike[str]) -> tuple[AudioFormat, bytes]:
+def read(path: str | os.PathLike[str] | BinaryIO) -> tuple[AudioFormat, bytes]:
     """The format and the audio of a file, in whole samples.
 
     Raises:
@@ -42,17 +42,37 @@ def read(path: str | os.PathLike[str]) -> tuple[AudioFormat, bytes]:
         return file.format, b"".join(file)
 
 
-def write(path: str | os.PathLike[str], audio_format: AudioFormat, audio: AudioData) -> None:
+def write(path: str | os.PathLike[str] | BinaryIO, audio_format: AudioFormat, audio: AudioData) -> None:
     """Write a file at once."""
     with WavWriter(path, audio_format) as file:
         file.write(audio)
+
+
+def parse(content: bytes | bytearray | memoryview) -> tuple[AudioFormat, bytes]:
+    """The format and the audio of a file in memory, in whole samples.
+
+    Raises:
+        AudioError: As `read` does.
+    """
+    return read(io.BytesIO(content))
+
+
+def encode(audio_format: AudioFormat, audio: AudioData) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        InvalidAudioData: `audio` is longer than 4 GiB, or an array of something else.
+    """
+    file = io.BytesIO()
+    write(file, audio_format, audio)
+    return file.getvalue()
 
 
 class WavReader:
     """Reads a file in chunks of whole samples, as an iterator, without ever holding all of it.
 
     Args:
-        path: The file.
+        path: The file; or one that is open for reading and seekable, which is left open.
         chunk_ms: The duration of a chunk; the last may be shorter.
 
     Raises:
@@ -69,8 +89,8 @@ class WavReader:
     size: int
     """Bytes of the audio, in whole samples; of a pipe, what its header claims, which may be more or less than comes."""
 
-    def __init__(self, path: str | os.PathLike[str], *, chunk_ms: float = 100) -> None:
-        self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - `close` closes it
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, *, chunk_ms: float = 100) -> None:
+        self._file, self._owned = _opened(path, "rb")
         try:
             self.format, self.size = self._open()
             self._chunk = chunk_bytes(self.format, chunk_ms)
@@ -85,8 +105,9 @@ class WavReader:
         return self.format.duration_ms(self.size)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
-        self._file.close()
+        """Close the file, if it was opened here; a second time does nothing."""
+        if self._owned:
+            self._file.close()
 
     def __iter__(self) -> Self:
         return self
@@ -109,8 +130,10 @@ class WavReader:
 
     def _open(self) -> tuple[AudioFormat, int]:
         """Read up to the audio; return its format and how many bytes of it there are."""
-        found = os.fstat(self._file.fileno())
-        is_whole = stat.S_ISREG(found.st_mode)  # what comes through a pipe has no length of its own
+        is_whole = self._file.seekable()  # what comes through a pipe has no length of its own
+        end = self._file.seek(0, os.SEEK_END) if is_whole else 0
+        if is_whole:
+            self._file.seek(0)
         self._unknown = 0 if is_whole else sys.maxsize
         head = self._file.read(12)
         if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
@@ -120,7 +143,7 @@ class WavReader:
             name, size = head[:4], int.from_bytes(head[4:], "little")
             if name == b"data" and audio_format is not None:
                 if is_whole:  # one that was not completed claims more, or the most that 32 bits can tell
-                    size = min(size, found.st_size - self._file.tell())
+                    size = min(size, end - self._file.tell())
                 return audio_format, size - size % audio_format.sample_bytes
             if name == b"fmt ":
                 form = self._file.read(min(size, _LONGEST_FORMAT))
@@ -141,14 +164,15 @@ class WavWriter:
     """Writes a file as the audio comes; what has been written is a whole file only after `close`.
 
     Args:
-        path: The file, which is replaced if there is one.
+        path: The file, which is replaced if there is one; or one that is open for writing and seekable, which is left open.
         audio_format: The format of the audio that will be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], audio_format: AudioFormat) -> None:
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO, audio_format: AudioFormat) -> None:
         self.format = audio_format
         self._written = 0
-        self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 - `close` closes it
+        self._closed = False
+        self._file, self._owned = _opened(path, "wb")
         self._file.write(self._header())
 
     def write(self, audio: AudioData) -> None:
@@ -158,6 +182,8 @@ class WavWriter:
             InvalidAudioData: The file would grow beyond 4 GiB, which its header cannot tell, or this is an array of something else.
             ValueError: The file is closed.
         """
+        if self._closed:
+            raise ValueError("the file is closed")
         content = convert(audio, self.format, self.format)
         if self._written + len(content) > _LARGEST:
             raise InvalidAudioData("a WAV file cannot hold more than 4 GiB")
@@ -165,13 +191,17 @@ class WavWriter:
         self._written += len(content)
 
     def close(self) -> None:
-        """Complete the header and close the file; a second time does nothing."""
-        if self._file.closed:
+        """Complete the header and close the file, if it was opened here; a second time does nothing."""
+        if self._closed:
             return
-        with self._file as file:
-            file.write(b"\0" * (self._written % 2))  # chunks begin at even places
-            file.seek(0)
-            file.write(self._header())
+        self._closed = True
+        try:
+            self._file.write(b"\0" * (self._written % 2))  # chunks begin at even places
+            self._file.seek(0)
+            self._file.write(self._header())
+        finally:
+            if self._owned:
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +217,13 @@ class WavWriter:
         form = _FORMAT.pack(code, self.format.channels, rate, rate * block, block, bits)
         size = _HEADER_BYTES - 8 + self._written + self._written % 2
         return struct.pack("<4sI4s4sI16s4sI", b"RIFF", size, b"WAVE", b"fmt ", len(form), form, b"data", self._written)
+
+
+def _opened(path: str | os.PathLike[str] | BinaryIO, mode: Literal["rb", "wb"]) -> tuple[BinaryIO, bool]:
+    """A file, and whether it was opened here and so is to be closed here."""
+    if isinstance(path, str | os.PathLike):
+        return Path(path).open(mode), True
+    return path, False
 
 
 def _format(chunk: bytes) -> AudioFormat:

@@ -54,6 +54,7 @@ impl StreamConverter {
     /// Makes a converter that uses only instructions that every processor has: the reference that [`new`](Self::new) is measured by.
     ///
     /// A sample of the two differs by one at most, and rarely.
+    #[doc(hidden)]
     #[must_use]
     pub fn portable(from: AudioFormat, to: AudioFormat) -> Self {
         Self::with_kernel(from, to, Kernel::Portable)
@@ -161,7 +162,9 @@ impl StreamConverter {
         });
         base64::encode(&message.converted, &mut message.text);
         self.message = message;
-        converted.map(|_| str::from_utf8(&self.message.text).unwrap_or_default())
+        converted?;
+        Ok(str::from_utf8(&self.message.text)
+            .unwrap_or_else(|_| unreachable!("base64 is written in ASCII")))
     }
 
     /// How many bytes [`flush`](Self::flush) returns.

@@ -34,7 +34,7 @@ const KEYS: [[char; 4]; 4] = [
 ///
 /// [`Error::InvalidSetting`] if there is no such key, a duration (or that of all together) is not from zero to an hour, or the level above
 /// −6.02.
-pub fn dtmf(
+pub fn generate_dtmf(
     keys: &str,
     format: AudioFormat,
     tone_ms: f64,
@@ -48,7 +48,7 @@ pub fn dtmf(
         reason = "too many keys are too many, give or take one"
     )]
     samples("digits", (tone_ms + gap_ms) * keys.len() as f64, format)?;
-    let gap = silence(off, format)?;
+    let gap = silence(off, format);
     let mut audio = Vec::new();
     for key in keys.chars() {
         let (low, high) = find(key).ok_or_else(|| {
@@ -99,11 +99,11 @@ const FAINTEST: f64 = 2.5e-5;
 /// Recognises the keys that are pressed, in audio of any format that comes in chunks of any size.
 ///
 /// ```
-/// use trunkline_core::{AudioFormat, DtmfDetector, Encoding, dtmf};
+/// use trunkline_core::{AudioFormat, DtmfDetector, Encoding, generate_dtmf};
 ///
 /// let phone = AudioFormat::new(Encoding::Mulaw, 8_000, 1)?;
 /// let mut detector = DtmfDetector::new(phone);
-/// assert_eq!(detector.feed(&dtmf("0815#", phone, 50.0, 50.0, -10.0)?), "0815#");
+/// assert_eq!(detector.feed(&generate_dtmf("0815#", phone, 50.0, 50.0, -10.0)?), "0815#");
 /// # Ok::<(), trunkline_core::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -413,7 +413,7 @@ mod tests {
                 (48_000, 1),
             ] {
                 let format = format(encoding, rate, channels);
-                let audio = dtmf(KEYPAD, format, 50.0, 45.0, -10.0);
+                let audio = generate_dtmf(KEYPAD, format, 50.0, 45.0, -10.0);
                 let mut detector = DtmfDetector::new(format);
                 assert_eq!(
                     audio.map(|audio| detector.feed(&audio)),
@@ -425,7 +425,8 @@ mod tests {
 
     #[test]
     fn any_chunking_hears_the_same() {
-        let audio = dtmf("99887", AudioFormat::TELEPHONE, 60.0, 60.0, -20.0).unwrap_or_default();
+        let audio =
+            generate_dtmf("99887", AudioFormat::TELEPHONE, 60.0, 60.0, -20.0).unwrap_or_default();
         for size in [1, 7, 63, 320, 1_000] {
             let mut detector = DtmfDetector::new(AudioFormat::TELEPHONE);
             let keys: String = audio
@@ -634,8 +635,8 @@ mod tests {
     #[test]
     fn there_are_sixteen_keys() {
         assert_eq!(
-            dtmf("a", AudioFormat::TELEPHONE, 40.0, 40.0, -10.0),
-            dtmf("A", AudioFormat::TELEPHONE, 40.0, 40.0, -10.0)
+            generate_dtmf("a", AudioFormat::TELEPHONE, 40.0, 40.0, -10.0),
+            generate_dtmf("A", AudioFormat::TELEPHONE, 40.0, 40.0, -10.0)
         );
         for (keys, tone_ms, level, wrong) in [
             ("12x", 40.0, -10.0, "digits"),
@@ -643,7 +644,7 @@ mod tests {
             ("1", -1.0, -10.0, "tone_ms"),
             ("1", 40.0, -5.9, "level_dbfs"),
         ] {
-            let refused = dtmf(keys, AudioFormat::TELEPHONE, tone_ms, 40.0, level);
+            let refused = generate_dtmf(keys, AudioFormat::TELEPHONE, tone_ms, 40.0, level);
             assert!(matches!(refused, Err(Error::InvalidSetting { name, .. }) if name == wrong));
         }
     }

@@ -12,6 +12,7 @@ pub const SAMPLE_RATES: [u32; 9] = [
 
 /// How a sample is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Encoding {
     /// Signed 16-bit linear PCM, little-endian.
     Linear16,
@@ -28,6 +29,15 @@ impl Encoding {
         match self {
             Self::Linear16 => 2,
             Self::Mulaw | Self::Alaw => 1,
+        }
+    }
+
+    /// The byte that digital silence is made of.
+    pub(crate) const fn silence(self) -> u8 {
+        match self {
+            Self::Linear16 => 0,
+            Self::Mulaw => 0xFF,
+            Self::Alaw => 0xD5,
         }
     }
 

@@ -46,14 +46,21 @@
 //! ```
 //!
 //! Where the processor has AVX2 and FMA, which is found out at run time, the inner loops use them; a sample may differ by one from that of
-//! [`StreamConverter::portable`], and between chunkings on one machine by nothing.
+//! the portable loops, and between chunkings on one machine by nothing.
+//!
+//! The filter between two rates is designed when the first converter between them is made, once in a process. That takes 0.05 ms from 8 to
+//! 24 kHz, and one to three milliseconds where 44.1 kHz or a part of it is involved; make such a converter before the first call.
 //!
 //! # Buffers
 //!
-//! [`ring()`] makes the buffer between the task that produces audio and the one that plays it. The thread contract is in the types: one
-//! [`Producer`], one [`Consumer`], neither of which ever waits for the other.
+//! [`Ring`] makes the buffer between the task that produces audio and the one that plays it. The thread contract is in the types: one
+//! [`Producer`], one [`Consumer`], neither of which ever waits for the other unless [`Overflow::Block`] says so. A [`Gauge`] shows to any
+//! thread how full it is.
 //!
-//! [`JitterBuffer`] makes an even stream of what a network delivers unevenly. [`dtmf()`] and [`DtmfDetector`] are the two ends of a keypad.
+//! [`JitterBuffer`] makes an even stream of what a network delivers unevenly: its [`JitterWriter`] takes frames, each with its [`Position`] in
+//! the stream, and its [`JitterReader`] gives them out in order. What is missing there, or in a ring, a [`Concealer`] fills in.
+//!
+//! [`generate_dtmf`] and [`DtmfDetector`] are the two ends of a keypad.
 
 mod arrival;
 mod base64;
@@ -75,12 +82,13 @@ mod sync;
 mod tone;
 
 pub use arrival::Position;
+pub use conceal::{Concealer, Underrun};
 pub use convert::{StreamConverter, convert};
-pub use dtmf::{DtmfDetector, dtmf};
+pub use dtmf::{DtmfDetector, generate_dtmf};
 pub use error::Error;
 pub use format::{AudioFormat, Encoding, SAMPLE_RATES};
 pub use g711::{alaw_decode, alaw_encode, mulaw_decode, mulaw_encode};
-pub use jitter::{JitterBuffer, JitterStats};
+pub use jitter::{JitterBuffer, JitterGauge, JitterReader, JitterStats, JitterWriter};
 pub use level::{dbfs, rms};
-pub use ring::{Consumer, Gauge, Producer, ring};
-pub use tone::tone;
+pub use ring::{Consumer, Gauge, Overflow, Producer, Ring};
+pub use tone::generate_tone;

@@ -27,6 +27,22 @@ pub(crate) fn downmix(stereo: &[i16]) -> impl Iterator<Item = i16> + '_ {
         .map(|[left, right]| left.midpoint(*right))
 }
 
+/// Rounds to the nearest sample, and clips what the filter overshoots.
+///
+/// Adding 1.5 · 2²³ moves the integer into the mantissa's lowest bits, rounded; unlike `as`, that takes two instructions on every machine.
+#[inline]
+pub(crate) fn round(sum: f32) -> i16 {
+    const INTEGERS_LOWEST: f32 = 12_582_912.0;
+    let clipped = if sum < -32_768.0 { -32_768.0 } else { sum };
+    let clipped = if clipped > 32_767.0 {
+        32_767.0
+    } else {
+        clipped
+    };
+    let [low, high, ..] = (clipped + INTEGERS_LOWEST).to_bits().to_le_bytes();
+    i16::from_le_bytes([low, high])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@
 use std::array;
 
 use crate::filter::{Filter, LANES};
+use crate::pcm::round;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx2;
 
@@ -223,22 +224,6 @@ fn quarters(row: &[f32], inputs: &[f32]) -> [f32; 4] {
         }
     }
     array::from_fn(|lane| (sums[lane] + sums[lane + 8]) + (sums[lane + 4] + sums[lane + 12]))
-}
-
-/// Rounds to the nearest sample, and clips what the filter overshoots.
-///
-/// Adding 1.5 · 2²³ moves the integer into the mantissa's lowest bits, rounded; unlike `as`, that takes two instructions on every machine.
-#[inline]
-pub(crate) fn round(sum: f32) -> i16 {
-    const INTEGERS_LOWEST: f32 = 12_582_912.0;
-    let clipped = if sum < -32_768.0 { -32_768.0 } else { sum };
-    let clipped = if clipped > 32_767.0 {
-        32_767.0
-    } else {
-        clipped
-    };
-    let [low, high, ..] = (clipped + INTEGERS_LOWEST).to_bits().to_le_bytes();
-    i16::from_le_bytes([low, high])
 }
 
 #[cfg(test)]

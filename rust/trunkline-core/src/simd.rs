@@ -87,7 +87,7 @@ fn raise<const UP: usize, const TOGETHER: usize>(
             for (&weight, &input) in filter.phase(phase).iter().zip(&inputs[at..]) {
                 sum = weight.mul_add(input, sum);
             }
-            *sample = crate::resample::round(sum);
+            *sample = crate::pcm::round(sum);
         }
     }
 }

@@ -15,7 +15,7 @@ const LONGEST_MS: f64 = 3_600_000.0;
 ///
 /// [`Error::InvalidSetting`] if the frequency is not between zero and half of the sample rate, the duration not from zero to an hour, or the
 /// level above −3.01.
-pub fn tone(
+pub fn generate_tone(
     frequency_hz: f64,
     duration_ms: f64,
     format: AudioFormat,
@@ -45,9 +45,8 @@ pub(crate) fn samples(
 }
 
 /// Makes digital silence.
-pub(crate) fn silence(samples: usize, format: AudioFormat) -> Result<Vec<u8>, Error> {
-    let linear = format.as_linear();
-    convert(&vec![0; samples * linear.sample_bytes()], linear, format)
+pub(crate) fn silence(samples: usize, format: AudioFormat) -> Vec<u8> {
+    vec![format.encoding().silence(); samples * format.sample_bytes()]
 }
 
 /// Adds up sines of one amplitude that reach a level together.
@@ -105,7 +104,7 @@ mod tests {
     }
 
     fn made(frequency_hz: f64, duration_ms: f64, format: AudioFormat, level_dbfs: f64) -> Vec<u8> {
-        tone(frequency_hz, duration_ms, format, level_dbfs)
+        generate_tone(frequency_hz, duration_ms, format, level_dbfs)
             .unwrap_or_else(|error| unreachable!("{error}"))
     }
 
@@ -163,7 +162,7 @@ mod tests {
             (440.0, 20.0, -2.9, "level_dbfs"),
             (440.0, 20.0, f64::NAN, "level_dbfs"),
         ] {
-            let refused = tone(frequency, duration, phone, level);
+            let refused = generate_tone(frequency, duration, phone, level);
             assert!(matches!(refused, Err(Error::InvalidSetting { name, .. }) if name == wrong));
         }
     }

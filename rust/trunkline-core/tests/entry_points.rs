@@ -1,10 +1,13 @@
 //! Every public entry point, given anything: what comes back is a result or an error, never a panic. `PROPTEST_CASES` says how often.
 #![cfg(not(loom))]
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use trunkline_core::{
-    AudioFormat, DtmfDetector, Encoding, JitterBuffer, Position, SAMPLE_RATES, StreamConverter,
-    alaw_decode, alaw_encode, convert, dbfs, dtmf, mulaw_decode, mulaw_encode, ring, rms, tone,
+    AudioFormat, Concealer, DtmfDetector, Encoding, JitterBuffer, Overflow, Position, Ring,
+    SAMPLE_RATES, StreamConverter, Underrun, alaw_decode, alaw_encode, convert, dbfs,
+    generate_dtmf, generate_tone, mulaw_decode, mulaw_encode, rms,
 };
 
 fn formats() -> impl Strategy<Value = AudioFormat> {
@@ -27,6 +30,14 @@ fn numbers() -> impl Strategy<Value = f64> {
         Just(f64::NAN),
         Just(f64::INFINITY),
     ]
+}
+
+fn overflows() -> impl Strategy<Value = Overflow> {
+    prop::sample::select(vec![
+        Overflow::DropNewest,
+        Overflow::DropOldest,
+        Overflow::Block(Duration::ZERO),
+    ])
 }
 
 fn positions() -> impl Strategy<Value = Position> {
@@ -95,8 +106,15 @@ proptest! {
     }
 
     #[test]
-    fn rings_take_anything(capacity in 0_usize..700, chunks in chunks()) {
-        let (mut producer, mut consumer) = ring(capacity);
+    fn rings_take_anything(
+        capacity in prop_oneof![4 => 0_usize..700, 1 => (0_u32..64).prop_map(|bits| 1 << bits), 1 => any::<usize>()],
+        overflow in overflows(),
+        chunks in chunks(),
+    ) {
+        let Ok((mut producer, mut consumer)) = Ring::new(capacity).overflow(overflow).split() else {
+            prop_assert!(capacity > 1 << 30, "{capacity} bytes are no reason to refuse");
+            return Ok(());
+        };
         for (turn, chunk) in chunks.iter().enumerate() {
             let written = producer.write(chunk);
             prop_assert!(written <= chunk.len() && producer.gauge().filled() <= capacity);
@@ -116,26 +134,30 @@ proptest! {
             (0_u32..200, 0_u32..400, 0_u32..40),
             any::<(u32, u32, u32)>(),
         ],
+        overflow in overflows(),
+        underrun in prop::sample::select(vec![Underrun::None, Underrun::Silence, Underrun::Hold]),
         steps in prop::collection::vec((positions(), numbers(), 0..10_u8, 0_usize..3), 0..60),
     ) {
-        let Ok(mut jitter) = JitterBuffer::new(format, settings.0, settings.1, settings.2) else {
+        let (target_ms, max_ms, frame_ms) = settings;
+        let buffer = JitterBuffer::new(format).target_ms(target_ms).max_ms(max_ms).frame_ms(frame_ms);
+        let Ok((mut writer, mut reader)) = buffer.overflow(overflow).underrun(underrun).split() else {
             return Ok(());
         };
-        let frame = vec![7; jitter.frame_bytes() + 1];
+        let len = writer.frame_bytes();
+        let frame = vec![7; len + 1];
         for (position, now_ms, what, off) in steps {
             match what {
-                0 => { jitter.clear(); }
+                0 => { reader.clear(); }
                 1..5 => {
-                    let pushed = jitter.push(&frame[..frame.len().saturating_sub(off)], position, now_ms);
+                    let pushed = writer.push(&frame[..frame.len().saturating_sub(off)], position, now_ms);
                     prop_assert!(off == 1 || pushed.is_err());
                 }
                 _ => {
-                    let len = jitter.frame_bytes();
-                    prop_assert!(jitter.pop(now_ms).is_none_or(|out| out.len() == len));
+                    prop_assert!(reader.pop(now_ms).is_none_or(|out| out.len() == len));
                 }
             }
-            let stats = jitter.stats();
-            prop_assert!(stats.depth_ms <= f64::from(settings.1) && stats.jitter_ms.is_finite());
+            let stats = reader.stats();
+            prop_assert!(stats.depth_ms <= f64::from(max_ms) && stats.jitter_ms.is_finite());
         }
     }
 
@@ -148,7 +170,7 @@ proptest! {
         off in prop_oneof![0.0..40.0, numbers().prop_filter("a long time", |number| !(100.0..1e4).contains(number))],
         level in numbers(),
     ) {
-        for made in [tone(frequency, on, format, level), dtmf(&keys, format, on, off, level)] {
+        for made in [generate_tone(frequency, on, format, level), generate_dtmf(&keys, format, on, off, level)] {
             match made {
                 Ok(audio) => prop_assert!(audio.len().is_multiple_of(format.sample_bytes())),
                 Err(error) => prop_assert!(!error.to_string().is_empty()),
@@ -164,5 +186,14 @@ proptest! {
             prop_assert!(keys.chars().all(|key| "0123456789ABCD*#".contains(key)));
         }
         detector.reset();
+    }
+
+    #[test]
+    fn concealers_take_anything(format in formats(), repeat_ms in any::<u32>(), chunks in chunks()) {
+        let mut concealer = Concealer::new(format, repeat_ms, Underrun::Hold);
+        for mut chunk in chunks {
+            concealer.heard(&chunk);
+            prop_assert!(concealer.fill(&mut chunk));
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! The converter.
 
-use std::sync::{Mutex, MutexGuard};
-
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use trunkline_core::StreamConverter as Core;
 
 use crate::buffer::{self, Target};
-use crate::errors::{busy, invalid, raised};
+use crate::errors::{invalid, raised};
+use crate::exclusive::{Exclusive, caught};
 use crate::format::format;
 
 /// Bytes from which converting takes longer (tens of microseconds) than letting other threads run meanwhile.
@@ -25,7 +24,7 @@ const WORTH_DETACHING: usize = 4096;
 ///     to: The format of what goes out.
 #[pyclass(frozen, module = "trunkline.audio")]
 pub(crate) struct StreamConverter {
-    core: Mutex<Core>,
+    core: Exclusive<Core>,
     /// Bytes of an item of what comes in, if it is not plain bytes.
     item_bytes: usize,
     /// Bytes of an item of what goes out, likewise.
@@ -42,10 +41,6 @@ pub(crate) struct StreamConverter {
 }
 
 impl StreamConverter {
-    fn enter(&self) -> PyResult<MutexGuard<'_, Core>> {
-        self.core.try_lock().map_err(|_| busy("StreamConverter"))
-    }
-
     /// Returns what `make` writes as bytes, or writes it into the caller's memory.
     fn give<'py>(
         &self,
@@ -70,12 +65,14 @@ impl StreamConverter {
     #[new]
     fn new(from_: Bound<'_, PyAny>, to: Bound<'_, PyAny>) -> PyResult<Self> {
         let (from, to_format) = (format(&from_)?, format(&to)?);
-        let core = Core::new(from, to_format);
+        let core = caught("StreamConverter()", || {
+            Ok::<_, PyErr>(Core::new(from, to_format))
+        })?;
         Ok(Self {
             item_bytes: from.encoding().sample_bytes(),
             out_item_bytes: to_format.encoding().sample_bytes(),
             delay_ms: core.delay_ms(),
-            core: Mutex::new(core),
+            core: Exclusive::new("StreamConverter", core),
             from_: from_.unbind(),
             to: to.unbind(),
         })
@@ -101,23 +98,22 @@ impl StreamConverter {
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = audio.py();
-        let mut core = self.enter()?;
         let bytes = buffer::audio(audio, self.item_bytes)?;
-        if core.is_identity() && out.is_none() {
-            return Ok(bytes.into_any());
-        }
-        let input = bytes.as_bytes();
-        let len = core.output_len(input.len());
-        let convert = |out: &mut [u8]| {
-            let written = if input.len() < WORTH_DETACHING {
-                core.convert_into(input, out)
-            } else {
-                let core = &mut *core;
-                py.detach(|| core.convert_into(input, out))
-            };
-            written.map(|_| ()).map_err(raised)
-        };
-        self.give(py, len, out, convert)
+        self.core.enter(|core| {
+            if core.is_identity() && out.is_none() {
+                return Ok(bytes.into_any());
+            }
+            let input = bytes.as_bytes();
+            let len = core.output_len(input.len());
+            self.give(py, len, out, |out| {
+                let written = if input.len() < WORTH_DETACHING {
+                    core.convert_into(input, out)
+                } else {
+                    py.detach(|| core.convert_into(input, out))
+                };
+                written.map(|_| ()).map_err(raised)
+            })
+        })
     }
 
     /// Convert the chunk that a wire message carries as base64, and return base64: faster than three calls.
@@ -131,7 +127,6 @@ impl StreamConverter {
     #[pyo3(signature = (text, /))]
     fn convert_base64<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
         let py = text.py();
-        let mut core = self.enter()?;
         let string = text.cast::<PyString>().ok();
         let input = match string {
             Some(string) => string
@@ -140,17 +135,18 @@ impl StreamConverter {
                 .as_bytes(),
             None => text.cast::<PyBytes>()?.as_bytes(),
         };
-        let identity = core.is_identity();
-        let converted = if input.len() < WORTH_DETACHING {
-            core.convert_base64(input)
-        } else {
-            let core = &mut *core;
-            py.detach(|| core.convert_base64(input))
-        };
-        let converted = converted.map_err(raised)?;
-        Ok(match string {
-            Some(same) if identity => same.clone(),
-            _ => PyString::new(py, converted),
+        self.core.enter(|core| {
+            let identity = core.is_identity();
+            let converted = if input.len() < WORTH_DETACHING {
+                core.convert_base64(input)
+            } else {
+                py.detach(|| core.convert_base64(input))
+            };
+            let converted = converted.map_err(raised)?;
+            Ok(match string {
+                Some(same) if identity => same.clone(),
+                _ => PyString::new(py, converted),
+            })
         })
     }
 
@@ -160,7 +156,7 @@ impl StreamConverter {
     ///     RuntimeError: Another thread is using this converter.
     #[pyo3(signature = (n_bytes, /))]
     fn output_len(&self, n_bytes: usize) -> PyResult<usize> {
-        Ok(self.enter()?.output_len(n_bytes))
+        self.core.enter(|core| Ok(core.output_len(n_bytes)))
     }
 
     /// End the stream and return the rest of it; the converter is as new then. Part of a sample, if that is all that came, is dropped.
@@ -180,10 +176,11 @@ impl StreamConverter {
         py: Python<'py>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut core = self.enter()?;
-        let len = core.flush_len();
-        let flush = |out: &mut [u8]| core.flush_into(out).map(|_| ()).map_err(raised);
-        self.give(py, len, out, flush)
+        self.core.enter(|core| {
+            let len = core.flush_len();
+            let flush = |out: &mut [u8]| core.flush_into(out).map(|_| ()).map_err(raised);
+            self.give(py, len, out, flush)
+        })
     }
 
     /// Forget the stream without ending it; the converter is as new then.
@@ -191,8 +188,10 @@ impl StreamConverter {
     /// Raises:
     ///     RuntimeError: Another thread is using this converter.
     fn reset(&self) -> PyResult<()> {
-        self.enter()?.reset();
-        Ok(())
+        self.core.enter(|core| {
+            core.reset();
+            Ok(())
+        })
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -224,10 +223,13 @@ pub(crate) fn convert<'py>(
     }
     let input = buffer::audio(audio, item_bytes)?;
     let input = input.as_bytes();
-    let converted = if input.len() < WORTH_DETACHING {
-        trunkline_core::convert(input, from, to)
-    } else {
-        py.detach(|| trunkline_core::convert(input, from, to))
-    };
-    Ok(PyBytes::new(py, &converted.map_err(raised)?))
+    let converted = caught("convert()", || {
+        let convert = || trunkline_core::convert(input, from, to).map_err(raised);
+        if input.len() < WORTH_DETACHING {
+            convert()
+        } else {
+            py.detach(convert)
+        }
+    })?;
+    Ok(PyBytes::new(py, &converted))
 }

@@ -4,6 +4,8 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 use trunkline_core::Error;
 
+use crate::exclusive::Refused;
+
 // Each is looked up when it is first raised; `trunkline.errors` imports nothing of this package.
 pyo3::import_exception!(trunkline.errors, AudioError);
 pyo3::import_exception!(trunkline.errors, InvalidAudioData);
@@ -25,7 +27,8 @@ pub(crate) fn invalid(reason: String) -> PyErr {
     InvalidAudioData::new_err(reason)
 }
 
-/// Said to whoever comes while another thread is inside.
-pub(crate) fn busy(what: &str) -> PyErr {
-    PyRuntimeError::new_err(format!("another thread is using this {what}"))
+impl From<Refused> for PyErr {
+    fn from(refused: Refused) -> Self {
+        PyRuntimeError::new_err(refused.to_string())
+    }
 }

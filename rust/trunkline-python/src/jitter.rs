@@ -1,27 +1,32 @@
 //! The jitter buffer.
 
-use std::sync::{Mutex, MutexGuard};
-
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use trunkline_core::{JitterBuffer as Core, Position};
+use trunkline_core::{
+    JitterBuffer as Core, JitterGauge, JitterReader, JitterWriter, Overflow, Position,
+};
 
 use crate::buffer;
-use crate::errors::{busy, raised};
+use crate::errors::raised;
+use crate::exclusive::{Exclusive, caught};
 use crate::format::format;
 use crate::number::{Integer, Wrapping};
+use crate::policy;
+
+/// Bytes from which putting frames in order takes longer than letting other threads run meanwhile.
+const WORTH_DETACHING: usize = 256 * 1024;
 
 /// Turns frames as a network delivers them into frames as a telephone plays them: in order, one after another.
 ///
-/// It knows no clock: each call says what time it is, in milliseconds from any beginning.
+/// One thread pushes and one pops, and neither waits for the other unless `overflow` is "block". It knows no clock: each call says what time it
+/// is, in milliseconds from any beginning.
 ///
 /// - A frame waits until `target_ms` of audio are held, or the oldest has waited that long; then each `pop` gives the next.
-/// - A frame that is missing when its turn comes is concealed: the one before is repeated, fading for 60 ms, then silence.
-/// - When nothing is left (an underrun), concealment bridges the time until the target depth is reached again; no frame's turn is lost
-///   meanwhile.
+/// - For a frame that is missing when its turn comes, and when nothing is left (an underrun), `pop` gives what `underrun` says. After an
+///   underrun it does so until the target depth is reached again; no frame's turn is lost meanwhile.
 /// - The target follows the measured jitter (RFC 3550, sections 6.4.1 and A.8), from `target_ms` to half of `max_ms`. If more than the target
-///   (and a frame) was held all through 25 frames, one is left out; beyond `max_ms`, the oldest ones are.
+///   (and a frame) was held all through 25 frames, one is left out, unless `overflow` is "block".
 /// - Numbers that jump by more than 3,000 frames ahead or 100 behind, twice in order, are those of a stream that begins anew (RFC 3550,
 ///   section A.1).
 ///
@@ -30,37 +35,55 @@ use crate::number::{Integer, Wrapping};
 ///     target_ms: The audio that is collected before the first frame is given out, and the least that the target adapts to.
 ///     max_ms: The audio that is held at most, from 1 to 3,000 frames.
 ///     frame_ms: The duration of a frame, from 1 to 200.
+///     overflow: What happens beyond `max_ms`, all counted in `overruns`: "drop_oldest", "drop_newest", or "block", which keeps `push` waiting
+///         until there is room. A network does not wait: block only for audio that comes faster than it is played, as from a file.
+///     block_ms: How long `push` waits at most, up to 10,000; a frame that has no room by then is dropped. Other threads run meanwhile, but not
+///         an event loop that it is called in: push from a thread of its own.
+///     underrun: What stands in for a frame that is missing: "hold", the one before again and again, fading for 60 ms, then silence;
+///         "silence"; or "none", for which `pop` returns None.
 ///
 /// Raises:
-///     InvalidConfig: A duration is out of its range, or `target_ms` is beyond `max_ms`.
+///     InvalidConfig: A duration is out of its range, `target_ms` is beyond `max_ms`, or a policy has no such name.
 #[pyclass(frozen, module = "trunkline.audio")]
 pub(crate) struct JitterBuffer {
-    core: Mutex<Core>,
-}
-
-impl JitterBuffer {
-    fn enter(&self) -> PyResult<MutexGuard<'_, Core>> {
-        self.core.try_lock().map_err(|_| busy("JitterBuffer"))
-    }
+    writer: Exclusive<JitterWriter>,
+    reader: Exclusive<JitterReader>,
+    gauge: JitterGauge,
+    blocks: bool,
 }
 
 #[pymethods]
 impl JitterBuffer {
     #[new]
-    #[pyo3(signature = (audio_format, *, target_ms = Integer::from(60), max_ms = Integer::from(1000), frame_ms = Integer::from(20)))]
+    #[pyo3(signature = (
+        audio_format, *, target_ms = Integer::from(60), max_ms = Integer::from(1000), frame_ms = Integer::from(20), overflow = "drop_oldest",
+        block_ms = Integer::from(1000), underrun = "hold"
+    ))]
     fn new(
         audio_format: &Bound<'_, PyAny>,
         target_ms: Integer,
         max_ms: Integer,
         frame_ms: Integer,
+        overflow: &str,
+        block_ms: Integer,
+        underrun: &str,
     ) -> PyResult<Self> {
-        let audio_format = format(audio_format)?;
         let frame_ms = frame_ms.within("frame_ms", 1..=200)?;
         let max_ms = max_ms.within("max_ms", frame_ms..=frame_ms * 3_000)?;
         let target_ms = target_ms.within("target_ms", 0..=max_ms)?;
-        let core = Core::new(audio_format, target_ms, max_ms, frame_ms).map_err(raised)?;
+        let overflow = policy::overflow(overflow, block_ms)?;
+        let buffer = Core::new(format(audio_format)?)
+            .target_ms(target_ms)
+            .max_ms(max_ms)
+            .frame_ms(frame_ms)
+            .overflow(overflow)
+            .underrun(policy::underrun(underrun)?);
+        let (writer, reader) = caught("JitterBuffer()", || buffer.split().map_err(raised))?;
         Ok(Self {
-            core: Mutex::new(core),
+            gauge: reader.gauge(),
+            writer: Exclusive::new("JitterBuffer's pushing end", writer),
+            reader: Exclusive::new("JitterBuffer's popping end", reader),
+            blocks: matches!(overflow, Overflow::Block(_)),
         })
     }
 
@@ -76,7 +99,7 @@ impl JitterBuffer {
     ///     InvalidAudioData: The frame has another length, or is an array of something else.
     ///     InvalidConfig: `now_ms` is not finite, or this buffer was given sequences before and timestamps now, or the other way round.
     ///     TypeError: Neither `sequence` nor `timestamp` is given, or both are.
-    ///     RuntimeError: Another thread is using this buffer.
+    ///     RuntimeError: Another thread is pushing.
     #[pyo3(signature = (frame, /, *, now_ms, sequence = None, timestamp = None))]
     fn push(
         &self,
@@ -93,34 +116,45 @@ impl JitterBuffer {
                 return Err(PyTypeError::new_err(reason));
             }
         };
-        let frame = buffer::audio(frame, 2)?;
-        let mut core = self.enter()?;
-        core.push(frame.as_bytes(), position, now_ms)
-            .map_err(raised)
+        let audio = buffer::audio(frame, 2)?;
+        let audio = audio.as_bytes();
+        self.writer.enter(|writer| {
+            let pushed = if self.blocks {
+                frame.py().detach(|| writer.push(audio, position, now_ms))
+            } else {
+                writer.push(audio, position, now_ms)
+            };
+            pushed.map_err(raised)
+        })
     }
 
-    /// Give out the frame whose turn it is, or what conceals it; None before enough has been collected for the first time.
+    /// Give out the frame whose turn it is, or what stands in for it; None before enough has been collected for the first time.
     ///
     /// Raises:
-    ///     RuntimeError: Another thread is using this buffer.
+    ///     RuntimeError: Another thread is popping or clearing.
     #[pyo3(signature = (*, now_ms))]
     fn pop<'py>(&self, py: Python<'py>, now_ms: f64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let mut core = self.enter()?;
-        Ok(core.pop(now_ms).map(|frame| PyBytes::new(py, frame)))
+        self.reader.enter(|reader| {
+            if reader.waiting() * reader.frame_bytes() >= WORTH_DETACHING {
+                py.detach(|| reader.take_in());
+            }
+            Ok(reader.pop(now_ms).map(|frame| PyBytes::new(py, frame)))
+        })
     }
 
     /// Drop all that is held, as new but for the counts and the measured jitter, and return how many frames that were.
     ///
     /// Raises:
-    ///     RuntimeError: Another thread is using this buffer.
+    ///     RuntimeError: Another thread is popping or clearing.
     fn clear(&self) -> PyResult<usize> {
-        Ok(self.enter()?.clear())
+        self.reader.enter(|reader| Ok(reader.clear()))
     }
 
-    /// What it has seen and holds.
+    /// What it has seen and holds; while another thread is popping, what it had after the pop before.
     #[getter]
     fn stats(&self) -> PyResult<JitterStats> {
-        let stats = self.enter()?.stats();
+        let stats = self.reader.look(JitterReader::stats)?;
+        let stats = stats.unwrap_or_else(|| self.gauge.stats());
         Ok(JitterStats {
             pushed: stats.pushed,
             popped: stats.popped,
@@ -142,7 +176,7 @@ impl JitterBuffer {
 pub(crate) struct JitterStats {
     /// Frames that came.
     pushed: u64,
-    /// Frames that were given out; concealment is not counted.
+    /// Frames that were given out; what stands in for a missing one is not counted.
     popped: u64,
     /// Frames that were dropped because their turn was over, or because their numbers belong to no known stream.
     late: u64,

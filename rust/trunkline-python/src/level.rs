@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::buffer;
 use crate::errors::invalid;
+use crate::exclusive::caught;
 
 /// The root mean square of linear16 audio, in units of a sample: 0.0 for silence, 32,768.0 at most.
 ///
@@ -12,7 +13,8 @@ use crate::errors::invalid;
 #[pyfunction]
 #[pyo3(signature = (pcm, /))]
 pub(crate) fn rms(pcm: &Bound<'_, PyAny>) -> PyResult<f64> {
-    samples(pcm).map(|samples| trunkline_core::rms(&samples))
+    let samples = samples(pcm)?;
+    caught("rms()", || Ok(trunkline_core::rms(&samples)))
 }
 
 /// The level of linear16 audio in decibels: 0.0 for a full-scale square wave, -3.01 for a full-scale sine, `-inf` for silence.
@@ -22,7 +24,8 @@ pub(crate) fn rms(pcm: &Bound<'_, PyAny>) -> PyResult<f64> {
 #[pyfunction]
 #[pyo3(signature = (pcm, /))]
 pub(crate) fn dbfs(pcm: &Bound<'_, PyAny>) -> PyResult<f64> {
-    samples(pcm).map(|samples| trunkline_core::dbfs(&samples))
+    let samples = samples(pcm)?;
+    caught("dbfs()", || Ok(trunkline_core::dbfs(&samples)))
 }
 
 fn samples(pcm: &Bound<'_, PyAny>) -> PyResult<Vec<i16>> {

@@ -10,10 +10,12 @@ use pyo3::prelude::*;
 mod buffer;
 mod convert;
 mod errors;
+mod exclusive;
 mod format;
 mod jitter;
 mod level;
 mod number;
+mod policy;
 mod ring;
 mod tone;
 

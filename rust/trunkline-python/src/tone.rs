@@ -1,13 +1,12 @@
 //! Tones, and the keys of a telephone.
 
-use std::sync::{Mutex, MutexGuard};
-
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use trunkline_core::DtmfDetector as Core;
 
 use crate::buffer;
-use crate::errors::{busy, raised};
+use crate::errors::raised;
+use crate::exclusive::{Exclusive, caught};
 use crate::format::format;
 
 /// Make a sine of whole samples, which begins at zero.
@@ -30,9 +29,8 @@ pub(crate) fn tone<'py>(
     level_dbfs: f64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let format = format(audio_format)?;
-    let made = py
-        .detach(|| trunkline_core::tone(frequency_hz, duration_ms, format, level_dbfs))
-        .map_err(raised)?;
+    let work = || trunkline_core::generate_tone(frequency_hz, duration_ms, format, level_dbfs);
+    let made = caught("tone()", || py.detach(work).map_err(raised))?;
     Ok(PyBytes::new(py, &made))
 }
 
@@ -58,9 +56,8 @@ pub(crate) fn generate<'py>(
     level_dbfs: f64,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let format = format(audio_format)?;
-    let made = py
-        .detach(|| trunkline_core::dtmf(digits, format, tone_ms, gap_ms, level_dbfs))
-        .map_err(raised)?;
+    let work = || trunkline_core::generate_dtmf(digits, format, tone_ms, gap_ms, level_dbfs);
+    let made = caught("generate()", || py.detach(work).map_err(raised))?;
     Ok(PyBytes::new(py, &made))
 }
 
@@ -72,14 +69,8 @@ pub(crate) fn generate<'py>(
 ///     audio_format: The format of the audio.
 #[pyclass(frozen, module = "trunkline.audio.dtmf")]
 pub(crate) struct DtmfDetector {
-    core: Mutex<Core>,
+    core: Exclusive<Core>,
     item_bytes: usize,
-}
-
-impl DtmfDetector {
-    fn enter(&self) -> PyResult<MutexGuard<'_, Core>> {
-        self.core.try_lock().map_err(|_| busy("DtmfDetector"))
-    }
 }
 
 #[pymethods]
@@ -88,7 +79,8 @@ impl DtmfDetector {
     fn new(audio_format: &Bound<'_, PyAny>) -> PyResult<Self> {
         let format = format(audio_format)?;
         Ok(Self {
-            core: Mutex::new(Core::new(format)),
+            core: caught("DtmfDetector()", || Ok::<_, PyErr>(Core::new(format)))
+                .map(|core| Exclusive::new("DtmfDetector", core))?,
             item_bytes: format.encoding().sample_bytes(),
         })
     }
@@ -102,9 +94,8 @@ impl DtmfDetector {
     fn feed(&self, audio: &Bound<'_, PyAny>) -> PyResult<String> {
         let bytes = buffer::audio(audio, self.item_bytes)?;
         let bytes = bytes.as_bytes();
-        let mut core = self.enter()?;
-        let core = &mut *core;
-        Ok(audio.py().detach(|| core.feed(bytes)))
+        self.core
+            .enter(|core| Ok(audio.py().detach(|| core.feed(bytes))))
     }
 
     /// Forget what came, and the key that is down.
@@ -112,7 +103,9 @@ impl DtmfDetector {
     /// Raises:
     ///     RuntimeError: Another thread is using this detector.
     fn reset(&self) -> PyResult<()> {
-        self.enter()?.reset();
-        Ok(())
+        self.core.enter(|core| {
+            core.reset();
+            Ok(())
+        })
     }
 }
