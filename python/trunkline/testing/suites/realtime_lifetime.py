@@ -12,9 +12,10 @@ from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, Realtim
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.suites.cancellation import cut_at
 from trunkline.testing.suites.realtime_checks import Played, RealtimeChecks
-from trunkline.testing.suites.realtime_listener import Listener, expect
+from trunkline.testing.suites.realtime_listener import Listener, complete, expect
 from trunkline.testing.suites.realtime_stage import Scene, Turn
-from trunkline.testing.suites.realtime_turns import LONG, TOOLS, complete
+from trunkline.testing.suites.realtime_tools import TOOLS
+from trunkline.testing.suites.realtime_turns import LONG
 
 _SESSIONS = 200
 _AT_ONCE = 10
