@@ -44,8 +44,9 @@ ROLES = {"user": "user", "agent": "assistant", "system": "system"}
 class FakeStage:
     """What the suite asks of a vendor, over all sessions of one provider."""
 
-    def __init__(self, scene: Scene, capabilities: Capabilities) -> None:
+    def __init__(self, scene: Scene, capabilities: Capabilities, *, keep_audio: bool = True) -> None:
         self.scene = scene
+        self.keep_audio = keep_audio
         self.brain = ScriptedBrain(transcripts=scene.transcripts, answers=scene.answers, ms_per_character=20)
         self.troubles: deque[Trouble] = deque()
         self.tool_results: list[str] = []
@@ -144,8 +145,11 @@ class Model:
         turn = ""
         while True:
             await self.session.wait_heard(taken + 1)
-            audio = bytes(self.session.heard[taken:])
-            taken += len(audio)
+            dropped = self.session.heard_bytes - len(self.session.heard)
+            audio = bytes(self.session.heard[taken - dropped :])
+            taken = self.session.heard_bytes
+            if not self.stage.keep_audio:
+                self.session.heard.clear()
             for probability in detector.feed(audio):
                 quiet_ms = 0 if probability >= LOUD else quiet_ms + detector.window_ms
                 if not turn and quiet_ms == 0:
