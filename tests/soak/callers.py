@@ -17,6 +17,8 @@ WORDS = convert(tone(700, rate=8000), AudioFormat("linear16", 8000), AudioFormat
 QUIET = b"\xff" * 8000
 LONGEST_MOMENT = 6.0
 """Seconds in which a caller of the soak hangs up, from dialling on; a whole turn takes about four."""
+QUIET_MS = 600
+"""How long the agent must be silent to have finished: longer than a hiccup of a busy machine."""
 EVERY_WAY = 6
 """Turns of a call that uses every tool."""
 
@@ -102,17 +104,21 @@ async def _talk_as_planned(caller: TwilioCaller, plan: Plan, outcome: Outcome, c
 async def talk(caller: TwilioCaller, turns: int) -> None:
     """Hear the greeting, and have so many turns, each of which the agent answers after using a tool."""
     await caller.agent_started()
-    await caller.agent_finished()
+    await caller.agent_finished(quiet_ms=QUIET_MS)
     for _ in range(turns):
         caller.say(WORDS)
         await caller.said()
         await caller.agent_started()
-        await caller.agent_finished()
+        await caller.agent_finished(quiet_ms=QUIET_MS)
 
 
-async def hold(caller: TwilioCaller, ready: Callable[[], None], release: anyio.Event) -> None:
-    """Have one turn, say that the call runs, and stay on the line."""
-    async with caller:
-        await talk(caller, 1)
-        ready()
-        await release.wait()
+async def hold(caller: TwilioCaller, turns: int, settle: Callable[[bool], None], release: anyio.Event) -> None:
+    """Have so many turns, tell whether that worked, and stay on the line."""
+    try:
+        async with caller:
+            if caller.refused is None:
+                await talk(caller, turns)
+            settle(caller.refused is None)
+            await release.wait()
+    except (CallError, DeadlineExceeded, TransportError):
+        settle(False)

@@ -19,7 +19,7 @@ from trunkline.testing import OpenAIRealtimeSimulator, ScriptedBrain
 from trunkline.testing.openai import Drop
 
 AT_ONCE = 6
-PLACES = 8
+PLACES = 12
 FACTOR = 8.0
 DEATHS = 0.05
 WARM = 20
@@ -29,6 +29,7 @@ CALL_MB = 0.3
 FLAT_MB = 2.0
 HELD = 50
 SPEECH_FACTOR = 20.0
+_HOLD_TIMEOUT = 60.0
 _TOKEN_LIFE = 65.0
 """Seconds after which the place of a call that never came is free again."""
 
@@ -45,6 +46,7 @@ class Report:
     told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     warm: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
+    free_places: int = 0
     seconds: float = 0.0
 
     @property
@@ -101,6 +103,8 @@ class Report:
             more = number - self.warm["objects"].get(kind, 0)
             if later > 0 and more > max(AT_ONCE, later // 4):
                 faults.append(f"{more} more objects of {kind} live than after call {WARM}")
+        if self.free_places < PLACES:
+            faults.append(f"of {PLACES} places only {self.free_places} were free at the end")
         if self.end["logged"]:
             faults.append(f"{self.end['logged']} errors were logged, the last of them {self.end['log']}")
         return faults
@@ -183,39 +187,33 @@ async def many_calls(
         report.end = await gateway.settled(clock)
         if any(outcome.call_id not in gateway.calls for outcome in report.outcomes):
             await clock.sleep_until(clock.now() + _TOKEN_LIFE)
-        await hold_calls(gateway, clock, PLACES)
+        report.free_places, _ = await hold_calls(gateway, clock, PLACES, turns=0)
         report.told = gateway.calls
     report.seconds = (clock.now() - began) / FACTOR
     return report
 
 
-async def hold_calls(gateway: GatewayProcess, clock: ScaledClock, calls: int) -> dict[str, Any]:
-    """The state of the process while so many calls run at once, each after one turn.
+async def hold_calls(
+    gateway: GatewayProcess, clock: ScaledClock, calls: int, *, turns: int = 1
+) -> tuple[int, dict[str, Any]]:
+    """How many of so many calls run at once, each after so many turns, and the state of the process meanwhile."""
+    settled, held = 0, 0
+    all_settled, release = anyio.Event(), anyio.Event()
 
-    Raises:
-        AssertionError: Not all of them could be made.
-    """
-    ready = 0
-    all_ready, release = anyio.Event(), anyio.Event()
+    def settle(is_held: bool) -> None:
+        nonlocal settled, held
+        settled, held = settled + 1, held + is_held
+        if settled == calls:
+            all_settled.set()
 
-    def count_ready() -> None:
-        nonlocal ready
-        ready += 1
-        if ready == calls:
-            all_ready.set()
-
-    state: dict[str, Any] = {}
     async with anyio.create_task_group() as tasks:
         for _ in range(calls):
-            tasks.start_soon(hold, gateway.caller(clock), count_ready, release)
-        with anyio.move_on_after(120):
-            await all_ready.wait()
-            state = await gateway.state()
+            tasks.start_soon(hold, gateway.caller(clock), turns, settle, release)
+        with anyio.move_on_after(_HOLD_TIMEOUT):
+            await all_settled.wait()
+        state = await gateway.state()
         release.set()
-        if not state:
-            tasks.cancel_scope.cancel()
-    assert state, f"{calls} calls should run at once, {ready} did"
-    return state
+    return held, state
 
 
 async def memory_of_running_calls(vendor: str, backend: str) -> float | None:
@@ -224,8 +222,9 @@ async def memory_of_running_calls(vendor: str, backend: str) -> float | None:
     async with running(vendor, backend, factor=1.0, places=HELD) as (gateway, _):
         await hold_calls(gateway, clock, PLACES)
         idle = await gateway.settled(clock)
-        held = await hold_calls(gateway, clock, HELD)
-    return None if idle["rss_mb"] is None else float(held["rss_mb"] - idle["rss_mb"]) / HELD
+        held, full = await hold_calls(gateway, clock, HELD)
+    assert held == HELD, f"{HELD} calls should run at once, {held} did"
+    return None if idle["rss_mb"] is None else float(full["rss_mb"] - idle["rss_mb"]) / HELD
 
 
 async def memory_of_a_long_call(
