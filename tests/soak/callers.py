@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import anyio
 
+from tests.soak.gateway_process import PATIENCE
 from trunkline.audio import AudioFormat, convert
 from trunkline.clock import Clock
 from trunkline.errors import CallError, DeadlineExceeded, TransportError
@@ -103,22 +104,22 @@ async def _talk_as_planned(caller: TwilioCaller, plan: Plan, outcome: Outcome, c
 
 async def talk(caller: TwilioCaller, turns: int) -> None:
     """Hear the greeting, and have so many turns, each of which the agent answers after using a tool."""
-    await caller.agent_started()
-    await caller.agent_finished(quiet_ms=QUIET_MS)
+    await caller.agent_started(PATIENCE)
+    await caller.agent_finished(quiet_ms=QUIET_MS, timeout=PATIENCE)
     for _ in range(turns):
         caller.say(WORDS)
         await caller.said()
-        await caller.agent_started()
-        await caller.agent_finished(quiet_ms=QUIET_MS)
+        await caller.agent_started(PATIENCE)
+        await caller.agent_finished(quiet_ms=QUIET_MS, timeout=PATIENCE)
 
 
-async def hold(caller: TwilioCaller, turns: int, settle: Callable[[bool], None], release: anyio.Event) -> None:
-    """Have so many turns, tell whether that worked, and stay on the line."""
+async def hold(caller: TwilioCaller, turns: int, settle: Callable[[str], None], release: anyio.Event) -> None:
+    """Have so many turns, say what went wrong ("" if nothing did), and stay on the line."""
     try:
         async with caller:
-            if caller.refused is None:
+            if caller.refused is None and turns:
                 await talk(caller, turns)
-            settle(caller.refused is None)
+            settle(caller.refused or "")
             await release.wait()
-    except (CallError, DeadlineExceeded, TransportError):
-        settle(False)
+    except (CallError, DeadlineExceeded, TransportError) as error:
+        settle(repr(error))

@@ -32,6 +32,8 @@ from trunkline.testing.suites import Scene, Trouble
 
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 GREETING = "Hello."
+PATIENCE = 240.0
+"""Seconds of the fast clock that connecting and answering may take, so that a busy machine is no fault of the gateway's."""
 _turns = count()
 
 
@@ -93,13 +95,16 @@ async def serve(options: argparse.Namespace, errors: ErrorCount) -> None:
     fake = fake_vendor()
     provider: RealtimeProvider = fake.provider
     if options.vendor_url:
-        provider = OpenAIRealtimeProvider(api_key="sk-test", base_url=options.vendor_url, clock=clock)
+        provider = OpenAIRealtimeProvider(
+            api_key="sk-test", base_url=options.vendor_url, connect_timeout=PATIENCE, ping_timeout=PATIENCE, clock=clock
+        )
     gateway = TwilioGateway(
         listen_addr="127.0.0.1:0",
         auth_token=AUTH_TOKEN,
         realtime_provider=provider,
         greeting=GREETING,
         max_concurrent_calls=options.places,
+        start_timeout=PATIENCE,
         clock=clock,
         **GATEWAY_TOOLS,
     )

@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 from anyio.streams.text import TextReceiveStream
 
-from tests.soak.gateway_process import AUTH_TOKEN
+from tests.soak.gateway_process import AUTH_TOKEN, PATIENCE
 from trunkline.clock import Clock
 from trunkline.testing import TwilioCaller
 
@@ -34,6 +34,7 @@ class GatewayProcess:
         self._process = process
         self._states: list[dict[str, Any]] = []
         self._news = anyio.Event()
+        self._over = False
 
     async def read(self) -> None:
         """Take what the process tells, until it ends."""
@@ -53,6 +54,7 @@ class GatewayProcess:
                     case _:
                         raise AssertionError(f"the gateway process told {told}")
             self._change()
+        self._over = True
         self._change()
 
     async def until(self, condition: Callable[[], bool], what: str, timeout: float = ANSWER_TIMEOUT) -> None:
@@ -62,9 +64,11 @@ class GatewayProcess:
             AssertionError: It does not in time.
         """
         with anyio.move_on_after(timeout):
-            while not condition():
+            while not condition() and not self._over:
                 await self._news.wait()
-            return
+            if condition():
+                return
+            raise AssertionError(f"the gateway process ended before it told {what}")
         raise AssertionError(f"the gateway process did not tell {what} in {timeout:g} s")
 
     async def command(self, word: str) -> None:
@@ -97,7 +101,13 @@ class GatewayProcess:
 
     def caller(self, clock: Clock) -> TwilioCaller:
         """Somebody who will call this gateway."""
-        return TwilioCaller(webhook_url=f"{self.url}/voice/inbound", auth_token=AUTH_TOKEN, clock=clock)
+        return TwilioCaller(
+            webhook_url=f"{self.url}/voice/inbound",
+            auth_token=AUTH_TOKEN,
+            webhook_timeout=PATIENCE,
+            connect_timeout=PATIENCE,
+            clock=clock,
+        )
 
     def _change(self) -> None:
         self._news.set()

@@ -46,7 +46,7 @@ class Report:
     told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     warm: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
-    free_places: int = 0
+    crowded: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -103,8 +103,8 @@ class Report:
             more = number - self.warm["objects"].get(kind, 0)
             if later > 0 and more > max(AT_ONCE, later // 4):
                 faults.append(f"{more} more objects of {kind} live than after call {WARM}")
-        if self.free_places < PLACES:
-            faults.append(f"of {PLACES} places only {self.free_places} were free at the end")
+        if self.crowded:
+            faults.append(f"{PLACES} places should be free at the end, but then came {self.crowded}")
         if self.end["logged"]:
             faults.append(f"{self.end['logged']} errors were logged, the last of them {self.end['log']}")
         return faults
@@ -187,7 +187,7 @@ async def many_calls(
         report.end = await gateway.settled(clock)
         if any(outcome.call_id not in gateway.calls for outcome in report.outcomes):
             await clock.sleep_until(clock.now() + _TOKEN_LIFE)
-        report.free_places, _ = await hold_calls(gateway, clock, PLACES, turns=0)
+        report.crowded, _ = await hold_calls(gateway, clock, PLACES, turns=0)
         report.told = gateway.calls
     report.seconds = (clock.now() - began) / FACTOR
     return report
@@ -195,14 +195,17 @@ async def many_calls(
 
 async def hold_calls(
     gateway: GatewayProcess, clock: ScaledClock, calls: int, *, turns: int = 1
-) -> tuple[int, dict[str, Any]]:
-    """How many of so many calls run at once, each after so many turns, and the state of the process meanwhile."""
-    settled, held = 0, 0
+) -> tuple[list[str], dict[str, Any]]:
+    """Let so many calls run at once, each after so many turns; what went wrong, and the state of the process meanwhile."""
+    settled = 0
+    troubles: list[str] = []
     all_settled, release = anyio.Event(), anyio.Event()
 
-    def settle(is_held: bool) -> None:
-        nonlocal settled, held
-        settled, held = settled + 1, held + is_held
+    def settle(trouble: str) -> None:
+        nonlocal settled
+        settled += 1
+        if trouble:
+            troubles.append(trouble)
         if settled == calls:
             all_settled.set()
 
@@ -211,9 +214,11 @@ async def hold_calls(
             tasks.start_soon(hold, gateway.caller(clock), turns, settle, release)
         with anyio.move_on_after(_HOLD_TIMEOUT):
             await all_settled.wait()
-        state = await gateway.state()
+        state, found = await gateway.state(), list(troubles)
         release.set()
-    return held, state
+    if not all_settled.is_set():
+        found.append(f"of {calls} calls only {settled} could be made")
+    return found, state
 
 
 async def memory_of_running_calls(vendor: str, backend: str) -> float | None:
@@ -222,8 +227,8 @@ async def memory_of_running_calls(vendor: str, backend: str) -> float | None:
     async with running(vendor, backend, factor=1.0, places=HELD) as (gateway, _):
         await hold_calls(gateway, clock, PLACES)
         idle = await gateway.settled(clock)
-        held, full = await hold_calls(gateway, clock, HELD)
-    assert held == HELD, f"{HELD} calls should run at once, {held} did"
+        troubles, full = await hold_calls(gateway, clock, HELD)
+    assert not troubles, f"{HELD} calls should run at once, but then came {troubles}"
     return None if idle["rss_mb"] is None else float(full["rss_mb"] - idle["rss_mb"]) / HELD
 
 
