@@ -10,7 +10,7 @@ import anyio
 from trunkline.audio import AudioFormat, convert
 from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeSession
 from trunkline.testing.brain import tone
-from trunkline.testing.suites.realtime_listener import Listener
+from trunkline.testing.suites.realtime_listener import Listener, expect
 from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
 
 _EAR = AudioFormat("linear16", 16_000)
@@ -85,6 +85,15 @@ class RealtimeChecks:
             if session.capabilities.commit:
                 await session.commit_audio()
             await session.create_response()
+
+    async def arrived(self, vendor: Vendor, sent: bytes) -> None:
+        """Wait until the vendor has heard all of this, and nothing else.
+
+        Raises:
+            AssertionError: It heard something else.
+        """
+        await self.until(lambda: len(vendor.heard) >= len(sent))
+        expect(vendor.heard == sent, "what the vendor heard is not what was sent")
 
     def running(self) -> int:
         """How many tasks the event loop has."""

@@ -40,7 +40,7 @@ class Commands(RealtimeChecks):
                 sent += piece
             await self.end_turn(on.session)
             complete(await on.listener.answer(), "Good day.")
-            expect(on.vendor.heard == sent, "what the vendor heard is not what was sent")
+            await self.arrived(on.vendor, sent)
 
     async def test_every_id_belongs_to_one_thing(self) -> None:
         """Each answer, each item of it and each turn of the user has an id of its own, and their events name it."""

@@ -49,7 +49,7 @@ class Lifetime(RealtimeChecks):
         """Two hundred sessions, ten at a time, leave no task, no socket and no session of the vendor's."""
         tasks = self.running()
         async with self.vendor(Scene(answers=[[Say("Yes.")]] * (_SESSIONS + _AT_ONCE))) as vendor:
-            with anyio.fail_after(self.patience):
+            with anyio.fail_after(2 * self.patience):  # it is many checks in one
                 await _open_and_close(vendor.provider, _AT_ONCE)
                 await self.settled(vendor, self.running())
                 before = _descriptors()

@@ -62,7 +62,7 @@ class Turns(RealtimeChecks):
             else:
                 expect(not {SpeechStarted, SpeechStopped} & set(order), "reports_speech is False, but speech was told")
             expect(sorted(kinds, key=order.index) == kinds, f"the order of events is {order}")
-            expect(on.vendor.heard == sent, "what the vendor heard is not what was sent")
+            await self.arrived(on.vendor, sent)
 
     async def test_a_text_turn(self) -> None:
         """Two written turns, each answered aloud and in words."""
@@ -84,7 +84,7 @@ class Turns(RealtimeChecks):
             sent = await self.speak(on.session)
             await self.end_turn(on.session)
             complete(await on.listener.answer(), "Good day.")
-            expect(on.vendor.heard == sent, "what the vendor heard is not what was sent")
+            await self.arrived(on.vendor, sent)
 
     # ── turn control ─────────────────────────────────────────────────────────────────────────────────────────────────
 
