@@ -106,7 +106,7 @@ class FakeSession:
         self._keep_audio = keep_audio
         self._ids = count(1)
         self._calls = set(pending_calls(config.history)) if capabilities.seeds_tool_calls else set[str]()
-        self._taken = 0
+        self._taken = self._committed = 0
         self._over = False
         self._read_end = False
         self._news = anyio.Event()
@@ -220,10 +220,12 @@ class FakeSession:
     async def commit_audio(self) -> None:
         """Note it, if the session can commit."""
         await self._note("commit", needs="commit")
+        self._committed = len(self.heard)
 
     async def clear_audio(self) -> None:
-        """Note it, if the session can clear."""
+        """Note it, and forget what was heard since the last commit, if the session can clear."""
         await self._note("clear", needs="clear")
+        del self.heard[self._committed :]
 
     async def create_response(self, instructions: str | None = None) -> None:
         """Note it; instructions only if the session takes them."""

@@ -52,7 +52,6 @@ class FakeStage:
         self.tool_results: list[str] = []
         self.truncations: list[tuple[str, int]] = []
         self.instructions = ""
-        self.cleared = 0
         if scene.commit:
             capabilities = replace(capabilities, answers_turns=False, interrupts_itself=False)
         self.provider = FakeProvider(capabilities=capabilities, script=lambda session: Model(self, session).run())
@@ -69,7 +68,7 @@ class FakeStage:
 
     @property
     def heard(self) -> bytes:
-        return b"".join(bytes(session.heard) for session in self.provider.sessions)[self.cleared :]
+        return b"".join(bytes(session.heard) for session in self.provider.sessions)
 
 
 class Model:
@@ -131,8 +130,6 @@ class Model:
                     self.stage.instructions = text
                 case ("commit",):
                     await self.end_turn(self.session.new_id("user"))
-                case ("clear",):
-                    self.stage.cleared += len(self.stage.heard)
                 case _:
                     pass
             self.change()
@@ -146,7 +143,7 @@ class Model:
         while True:
             await self.session.wait_heard(taken + 1)
             dropped = self.session.heard_bytes - len(self.session.heard)
-            audio = bytes(self.session.heard[taken - dropped :])
+            audio = bytes(self.session.heard[max(0, taken - dropped) :])
             taken = self.session.heard_bytes
             if not self.stage.keep_audio:
                 self.session.heard.clear()
