@@ -3,9 +3,10 @@ UV := .tools/bin/uv
 INSTALL := $(UV) pip install --quiet --python .venv --constraint constraints.txt --editable
 RUN := $(UV) run --no-sync
 ARGS ?=
+PROCESSES ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-rust bench docs clean pins
+.PHONY: help demo test soak lint check-rust bench wheel docs clean pins
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,10 +24,19 @@ demo: | .venv ## Play a whole phone call, offline (ARGS="--backend trio", ARGS=-
 	@$(INSTALL) '.[cli,local,testing,trio]'
 	@$(RUN) trunkline demo $(ARGS)
 
-test: | .venv ## Run the tests of Rust and Python (ARGS="-k twilio")
+test: | .venv ## Run the tests of Rust and Python (ARGS="-k twilio" PROCESSES=4)
 	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group test --group oracles
 	cargo test --quiet --workspace
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
+
+# Thousands of calls take long: 2,000 about an hour, 200 some minutes. The seed is printed, and SEED=… repeats it.
+CALLS ?= 2000
+MINUTES ?= 20
+SEED ?=
+
+soak: | .venv ## Soak a gateway with calls and see that nothing is left (CALLS=2000 MINUTES=20)
+	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group test
+	$(RUN) python -m tests.soak --calls $(CALLS) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 lint: | .venv ## Check style, types, stubs, imports and the Rust code
 	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group dev
@@ -58,13 +68,26 @@ bench: | .venv ## Measure audio beside other libraries, and whole calls, into do
 	$(RUN) python -m benches --core target/benches.txt $(ARGS)
 	$(RUN) python -m benches.bridge
 
+# Zig links against the C library of older systems. It comes from PyPI, as maturin does; the wheel is tried where nothing else is installed.
+WHEELS := target/wheels
+TRIED := target/tried
+
+wheel: | $(UV) ## Build a wheel that older Linux systems take too, and try it in an empty environment
+	@$(UV) pip install --quiet --python .tools --constraint constraints.txt maturin ziglang
+	@rm -rf $(WHEELS) $(TRIED)
+	PATH="$(CURDIR)/.tools/bin:$$PATH" maturin build --quiet --release --out $(WHEELS) $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux_2_28)
+	@ls $(WHEELS)
+	@$(UV) venv --quiet --python python3 $(TRIED)
+	@$(UV) pip install --quiet --python $(TRIED) --constraint constraints.txt "trunkline[cli,local,testing] @ file://$$(ls $(CURDIR)/$(WHEELS)/*.whl)"
+	cd $(TRIED) && bin/trunkline --version && bin/trunkline demo
+
 docs: | .venv ## Build the documentation into docs/_build
 	@$(INSTALL) '.[cli,local,testing,trio]' --group docs
 	@rm -rf docs/_build
 	$(RUN) sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 pins: | $(UV) ## Renew constraints.txt
-	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bench --group bootstrap --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
+	$(UV) pip compile --quiet pyproject.toml --all-extras --group dev --group docs --group bench --group bootstrap --group wheel --python-version 3.11 --universal --no-header --no-annotate --upgrade --output-file constraints.txt
 
 clean: ## Remove everything that was built
 	rm -rf .venv .tools target dist demo docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

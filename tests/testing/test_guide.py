@@ -10,10 +10,10 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE
 
 
 def test_the_guide_has_programs() -> None:
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["call", "faults", "suite", "replay"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["call", "faults", "suite", "fake", "replay"])
 def test_a_program_runs(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})

@@ -18,6 +18,10 @@ class ConnectProxy:
         self._credentials = b64encode(credentials.encode())
         self._answer = answer
 
+    def port_of(self, target: str) -> int:
+        """Where on this machine the target is."""
+        return int(target.rpartition(":")[2])
+
     async def serve(self, stream: ByteStream) -> None:
         async with stream:
             head = await read_head(stream)  # type: ignore[arg-type]
@@ -30,7 +34,7 @@ class ConnectProxy:
             if self._answer:
                 await stream.send(self._answer)
                 return
-            async with await anyio.connect_tcp("127.0.0.1", int(target.rpartition(":")[2])) as far:
+            async with await anyio.connect_tcp("127.0.0.1", self.port_of(target)) as far:
                 await stream.send(b"HTTP/1.1 200 Here you are\r\nVia: proxy\r\n\r\n")
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_pump, stream, far, tasks.cancel_scope)

@@ -25,6 +25,7 @@ import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.conversation import pending_calls
 from trunkline.errors import ConnectionFailed, LocalProtocolError, ProviderError, SessionClosed
 from trunkline.realtime.events import (
     AgentTranscript,
@@ -104,7 +105,8 @@ class FakeSession:
         self._number = number
         self._keep_audio = keep_audio
         self._ids = count(1)
-        self._calls: set[str] = set()
+        self._calls = set(pending_calls(config.history)) if capabilities.seeds_tool_calls else set[str]()
+        self._taken = self._committed = 0
         self._over = False
         self._read_end = False
         self._news = anyio.Event()
@@ -159,18 +161,25 @@ class FakeSession:
             ResponseFinished(response_id),
         )
         while call_id not in self.results:
-            await self._wait_news()
+            await self._news.wait()
         return self.results[call_id]
 
     async def wait_heard(self, size: int) -> None:
         """Wait until so many bytes of the caller's audio have come, in all."""
         while self.heard_bytes < size:
-            await self._wait_news()
+            await self._news.wait()
 
     async def wait_command(self, *command: object) -> None:
         """Wait until a command begins like this: `await session.wait_command("text")`."""
         while not any(given[: len(command)] == command for given in self.commands):
-            await self._wait_news()
+            await self._news.wait()
+
+    async def next_command(self) -> tuple[object, ...]:
+        """The next command that this has not returned yet, for a script that plays the vendor by what it is asked for."""
+        while self._taken >= len(self.commands):
+            await self._news.wait()
+        self._taken += 1
+        return self.commands[self._taken - 1]
 
     def die(self, error: ProviderError | None = None) -> None:
         """End as a session does whose connection breaks."""
@@ -211,10 +220,12 @@ class FakeSession:
     async def commit_audio(self) -> None:
         """Note it, if the session can commit."""
         await self._note("commit", needs="commit")
+        self._committed = len(self.heard)
 
     async def clear_audio(self) -> None:
-        """Note it, if the session can clear."""
+        """Note it, and forget what was heard since the last commit, if the session can clear."""
         await self._note("clear", needs="clear")
+        del self.heard[self._committed :]
 
     async def create_response(self, instructions: str | None = None) -> None:
         """Note it; instructions only if the session takes them."""
@@ -269,11 +280,9 @@ class FakeSession:
             raise SessionClosed(vendor="fake")
 
     def _notify(self) -> None:
+        """Wake everybody who waits for the next command or the next audio."""
         self._news.set()
-
-    async def _wait_news(self) -> None:
         self._news = anyio.Event()
-        await self._news.wait()
 
     def _free(self) -> None:
         self._feed.close()

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import ClassVar
+from unittest import SkipTest
 
 import anyio
 import anyio.lowlevel
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Poor(RealtimeProviderSuite):
-    capabilities = Capabilities(input_rate=24000, output_rate=24000, cancel=False, interrupts_itself=False)
+    capabilities = Capabilities(input_rate=24000, output_rate=24000, interrupts_itself=False)
     troubles: ClassVar[Collection[Trouble]] = (Trouble.DROP,)
 
 
@@ -33,18 +34,37 @@ class Rich(Poor):
         return openai_stage(scene)
 
 
-def test_checks_that_do_not_apply_are_not_there() -> None:
-    assert {name for name in Rich.checks() if name not in Poor.checks()} >= {
-        "test_the_user_interrupts",
-        "test_an_answer_is_cancelled",
-        "test_turns_by_hand",
-        "test_a_stall_is_survived",
+class Lasting(Rich):
+    lasting = True
+
+
+def test_checks_of_what_a_provider_cannot_do_are_skipped_by_the_capability() -> None:
+    assert Poor.skipped() == {
+        "test_an_answer_is_cancelled": "Capabilities.cancel is False",
+        "test_an_answer_is_truncated_to_what_was_heard": "Capabilities.truncate is False",
+        "test_an_open_tool_call_is_answered_in_the_next_session": "Capabilities.seeds_tool_calls is False",
+        "test_the_user_interrupts": "Capabilities.interrupts_itself is False",
+        "test_turns_by_hand": "Capabilities.clear is False",
     }
+    assert Rich.skipped() == {
+        "test_an_open_tool_call_is_refused_where_it_cannot_be_told": "Capabilities.seeds_tool_calls is True"
+    }
+
+
+async def test_a_skipped_check_raises_what_pytest_takes_for_a_skip() -> None:
+    with pytest.raises(SkipTest, match="cancel is False"):
+        await Poor().test_an_answer_is_cancelled()
+
+
+def test_checks_of_troubles_that_cannot_be_made_are_not_there() -> None:
     assert "test_a_broken_connection_ends_with_an_error" in Poor.checks()
+    assert Poor.test_a_stall_is_survived is None
+    assert "test_a_stall_is_survived" in Rich.checks()
     for name in RealtimeProviderSuite.checks():
-        assert (name in Rich.checks()) != name.endswith(
-            ("taken_up_again", "after_an_oversized_message", "vendors_limit")
-        ), name
+        ends = name in Rich.checks() or name in Rich.skipped()
+        assert ends != name.endswith(("taken_up_again", "after_an_oversized_message", "vendors_limit")), name
+        lasts = name in Lasting.checks() or name in Lasting.skipped()
+        assert lasts != name.endswith(("_ends_with_an_error",)), name
 
 
 def test_it_is_imported_without_pytest() -> None:

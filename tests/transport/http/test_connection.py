@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketStream
 from websockets.exceptions import InvalidStatus
@@ -116,8 +117,8 @@ async def say(server: Server, *said: str | bytes) -> str:
 
 
 async def until_alone(server: Server) -> None:
-    while server.connections:  # noqa: ASYNC110 - the server tells nobody
-        await anyio.sleep(0.01)
+    while server.connections:  # the server tells nobody
+        await anyio.lowlevel.checkpoint()
 
 
 def statuses(heard: str) -> list[int]:

@@ -52,8 +52,8 @@ async def dialled(server: Server) -> AsyncIterator[SocketStream]:
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - the server tells nobody
-            await anyio.sleep(0.005)
+        while not condition():  # the server tells nobody
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_a_bare_start_says_what_it_needs() -> None:

@@ -130,6 +130,18 @@ async def test_pings_are_answered_while_receiving(rude_websocket: RudeWebSocket)
         (frame(Opcode.BINARY, b"z" * 600, fin=False) + frame(Opcode.CONT, b"z" * 401), MessageTooLarge),
         (b"\x82\x7f" + b"\x7f" * 8, MessageTooLarge),
     ],
+    ids=[
+        "reserved bits",
+        "text that is no UTF-8",
+        "continuation of nothing",
+        "text inside a text",
+        "masked",
+        "close code of one byte",
+        "close reason that is no UTF-8",
+        "one frame too large",
+        "two frames too large",
+        "length too large",
+    ],
 )
 async def test_whatever_breaks_the_protocol_is_a_typed_error_once(
     rude_websocket: RudeWebSocket, said: bytes, error: type[Exception]
@@ -356,15 +368,15 @@ async def test_closing_is_bounded_when_nobody_answers(rude_websocket: RudeWebSoc
 
 
 async def test_closing_is_bounded_while_a_send_hangs(rude_websocket: RudeWebSocket) -> None:
-    async def flood_until_closed() -> None:
+    async def send_more_than_any_buffer_holds() -> None:
         with pytest.raises(ConnectionLost):
-            await flood(connection)
+            await connection.send(bytes(2**26))
 
     async with rude_websocket(never) as url, connect_websocket(url, close_timeout=0.2) as connection:
         with anyio.fail_after(5):
             async with anyio.create_task_group() as group:
-                group.start_soon(flood_until_closed)
-                await anyio.sleep(0.1)
+                group.start_soon(send_more_than_any_buffer_holds)
+                await anyio.wait_all_tasks_blocked()
                 await connection.aclose()
 
 

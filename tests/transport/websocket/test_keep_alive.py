@@ -1,7 +1,6 @@
 """Who says nothing is asked, and given up if no answer comes."""
 
 import math
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -64,18 +63,35 @@ async def test_a_peer_that_answers_pings_is_kept_however_short_the_waits(echo_se
         assert await connection.receive() == "still here"
 
 
+class Stalling(ManualClock):
+    """A clock whose program can stall: time passes and nobody runs meanwhile."""
+
+    def stall(self, seconds: float) -> None:
+        self._now += seconds
+        self._alarms = sorted((max(moment, self._now), order, ring) for moment, order, ring in self._alarms)
+
+
 async def test_a_stall_of_the_program_kills_nobody(echo_server: Server) -> None:
     """Silence that nobody could hear, as the program was busy, is followed by a ping and all the time to answer it."""
+    clock = Stalling()
     async with (
-        connect_websocket(f"{echo_server.url}/echo", ping_interval=0.1, ping_timeout=0.1) as connection,
+        connect_websocket(f"{echo_server.url}/echo", clock=clock, ping_interval=10, ping_timeout=10) as connection,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(connection.receive)
-        await anyio.wait_all_tasks_blocked()
-        time.sleep(0.4)  # noqa: ASYNC251 - the stall
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
+        heard: list[str | bytes] = []
+
+        async def listen() -> None:
+            heard.append(await connection.receive())
+
+        group.start_soon(listen)
+        await clock.advance(0)
+        clock.stall(40)
+        await clock.advance(9)
         await connection.send("still here")
+        with anyio.fail_after(5):
+            while not heard:
+                await anyio.lowlevel.checkpoint()
+        assert heard == ["still here"]
 
 
 class Oversleeping(ManualClock):

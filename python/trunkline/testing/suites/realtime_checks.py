@@ -10,7 +10,7 @@ import anyio
 from trunkline.audio import AudioFormat, convert
 from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeSession
 from trunkline.testing.brain import tone
-from trunkline.testing.suites.realtime_listener import Listener
+from trunkline.testing.suites.realtime_listener import Listener, expect
 from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
 
 _EAR = AudioFormat("linear16", 16_000)
@@ -33,6 +33,7 @@ class RealtimeChecks:
 
     capabilities: ClassVar[Capabilities]
     troubles: ClassVar[Collection[Trouble]] = ()
+    lasting: ClassVar[bool] = False
     patience: ClassVar[float] = 20.0
 
     def vendor(self, scene: Scene) -> AbstractAsyncContextManager[Vendor]:
@@ -65,14 +66,34 @@ class RealtimeChecks:
             heard = listener.told() if listener is not None else "no session"
             raise AssertionError(f"the check took longer than {self.patience:g} s; it saw {heard}") from None
 
-    async def speak(self, session: RealtimeSession, *, silence_ms: int = 1000) -> bytes:
-        """Let the user say something, followed by enough silence to end the turn; gives what was sent."""
+    def spoken(self, audio: AudioFormat, *, silence_ms: int = 1000) -> bytes:
+        """Something that the user says, in this format, with enough silence behind it to end the turn."""
         pcm = bytes(_EAR.frame_bytes(300)) + self.utterance() + bytes(_EAR.frame_bytes(silence_ms))
-        audio = convert(pcm, _EAR, session.input_format)
-        piece = session.input_format.frame_bytes(_PIECE_MS)
-        for begin in range(0, len(audio), piece):
-            await session.send_audio(audio[begin : begin + piece])
+        return convert(pcm, _EAR, audio)
+
+    async def speak(self, session: RealtimeSession, *, piece: int | None = None) -> bytes:
+        """Let the user say something, in pieces of 100 ms or of so many bytes; returns what was sent."""
+        audio = self.spoken(session.input_format)
+        size = piece or session.input_format.frame_bytes(_PIECE_MS)
+        for begin in range(0, len(audio), size):
+            await session.send_audio(audio[begin : begin + size])
         return audio
+
+    async def end_turn(self, session: RealtimeSession) -> None:
+        """Have the user's turn answered, where the vendor does not do so by itself."""
+        if not session.capabilities.answers_turns:
+            if session.capabilities.commit:
+                await session.commit_audio()
+            await session.create_response()
+
+    async def arrived(self, vendor: Vendor, sent: bytes) -> None:
+        """Wait until the vendor has heard all of this, and nothing else.
+
+        Raises:
+            AssertionError: It heard something else.
+        """
+        await self.until(lambda: len(vendor.heard) >= len(sent))
+        expect(vendor.heard == sent, "what the vendor heard is not what was sent")
 
     def running(self) -> int:
         """How many tasks the event loop has."""
@@ -96,11 +117,11 @@ class RealtimeChecks:
             await anyio.sleep(0.002)
 
 
-def applies(condition: Callable[[type[RealtimeChecks]], bool]) -> Callable[[_F], _F]:
-    """A check that is there only for the providers for which the condition holds."""
+def offered(condition: Callable[[type[RealtimeChecks]], bool]) -> Callable[[_F], _F]:
+    """A check that is there only for the suites for which the condition holds."""
 
     def mark(check: _F) -> _F:
-        check.applies = condition  # type: ignore[attr-defined]
+        check.offered = condition  # type: ignore[attr-defined]
         return check
 
     return mark
@@ -108,9 +129,22 @@ def applies(condition: Callable[[type[RealtimeChecks]], bool]) -> Callable[[_F],
 
 def with_trouble(trouble: Trouble) -> Callable[[_F], _F]:
     """A check that is there only where the vendor can be made to suffer this."""
-    return applies(lambda suite: trouble in suite.troubles)
+    return offered(lambda suite: trouble in suite.troubles)
 
 
-def with_capability(name: str) -> Callable[[_F], _F]:
-    """A check that is there only for providers that can do this."""
-    return applies(lambda suite: bool(getattr(suite.capabilities, name)))
+def with_capability(name: str, *, value: bool = True) -> Callable[[_F], _F]:
+    """A check that is skipped where `Capabilities.<name>` is not `value`."""
+
+    def mark(check: _F) -> _F:
+        check.needs = {**getattr(check, "needs", {}), name: value}  # type: ignore[attr-defined]
+        return check
+
+    return mark
+
+
+def skip_reason(suite: type[RealtimeChecks], check: Any) -> str:
+    """Which capability keeps the check from being run; empty where it applies."""
+    for name, value in getattr(check, "needs", {}).items():
+        if getattr(suite.capabilities, name) != value:
+            return f"Capabilities.{name} is {not value}"
+    return ""

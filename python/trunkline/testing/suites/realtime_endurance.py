@@ -5,10 +5,9 @@ from typing import Any, TypeVar
 
 from trunkline.realtime.events import SessionEnded, SessionReady, SessionRotated
 from trunkline.testing.brain import Say
-from trunkline.testing.suites.realtime_checks import RealtimeChecks, applies, with_capability
-from trunkline.testing.suites.realtime_listener import expect
+from trunkline.testing.suites.realtime_checks import RealtimeChecks, offered
+from trunkline.testing.suites.realtime_listener import complete, expect
 from trunkline.testing.suites.realtime_stage import Scene, Trouble
-from trunkline.testing.suites.realtime_turns import complete
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -16,8 +15,8 @@ _WORDS = "The first answer has some words in it."
 
 
 def _survives(trouble: Trouble) -> Callable[[_F], _F]:
-    """A check of sessions that can be taken up again after this."""
-    return applies(lambda suite: trouble in suite.troubles and suite.capabilities.resume)
+    """A check of sessions that are taken up again after this."""
+    return offered(lambda suite: suite.lasting and trouble in suite.troubles)
 
 
 class Endurance(RealtimeChecks):
@@ -66,7 +65,7 @@ class Endurance(RealtimeChecks):
             complete(await on.listener.answer(), "Yes.")
             expect(not any(isinstance(event, SessionEnded) for event in on.listener.events), "the session ended")
 
-    @with_capability("resume")
+    @offered(lambda suite: suite.lasting)
     async def test_sessions_are_replaced_before_the_vendors_limit(self) -> None:
         """Make before break: nothing is told but `SessionRotated`, and the conversation goes on."""
         async with self.playing(

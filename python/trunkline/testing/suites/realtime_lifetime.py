@@ -12,9 +12,10 @@ from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, Realtim
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.suites.cancellation import cut_at
 from trunkline.testing.suites.realtime_checks import Played, RealtimeChecks
-from trunkline.testing.suites.realtime_listener import Listener, expect
+from trunkline.testing.suites.realtime_listener import Listener, complete, expect
 from trunkline.testing.suites.realtime_stage import Scene, Turn
-from trunkline.testing.suites.realtime_turns import LONG, TOOLS, complete
+from trunkline.testing.suites.realtime_tools import TOOLS
+from trunkline.testing.suites.realtime_turns import LONG
 
 _SESSIONS = 200
 _AT_ONCE = 10
@@ -48,7 +49,7 @@ class Lifetime(RealtimeChecks):
         """Two hundred sessions, ten at a time, leave no task, no socket and no session of the vendor's."""
         tasks = self.running()
         async with self.vendor(Scene(answers=[[Say("Yes.")]] * (_SESSIONS + _AT_ONCE))) as vendor:
-            with anyio.fail_after(self.patience):
+            with anyio.fail_after(2 * self.patience):  # it is many checks in one
                 await _open_and_close(vendor.provider, _AT_ONCE)
                 await self.settled(vendor, self.running())
                 before = _descriptors()

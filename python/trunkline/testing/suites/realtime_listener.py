@@ -1,7 +1,7 @@
 """Listening to a session: its events, read up to the one that is waited for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from trunkline.realtime.events import (
@@ -33,11 +33,11 @@ class Answer:
     """One response, from its beginning to its end."""
 
     response_id: str
+    finished: ResponseFinished
     audio: bytes = b""
     text: str = ""
     pieces: str = ""
     item_id: str = ""
-    finished: ResponseFinished = field(default_factory=ResponseFinished)
 
 
 class Listener:
@@ -90,8 +90,8 @@ class Listener:
     async def answer(self) -> Answer:
         """The next response, whole."""
         started = await self.until(ResponseStarted)
-        answer = Answer(started.response_id)
-        answer.finished = await self.until(ResponseFinished, lambda event: event.response_id == answer.response_id)
+        finished = await self.until(ResponseFinished, lambda event: event.response_id == started.response_id)
+        answer = Answer(started.response_id, finished)
         for event in self.events:
             match event:
                 case AudioReceived(audio, item_id, answer.response_id):
@@ -113,3 +113,19 @@ class Listener:
     def told(self) -> str:
         """The kinds of the last events, for a sentence."""
         return ", ".join(type(event).__name__ for event in self.events[-8:]) or "no event"
+
+    def happened(self, kind: type[_E], where: Callable[[_E], bool] = lambda _: True) -> bool:
+        """Whether such an event has been read."""
+        return any(isinstance(event, kind) and where(event) for event in self.events)
+
+
+def complete(answer: Answer, words: str) -> None:
+    """Check that an answer says these words, in full.
+
+    Raises:
+        AssertionError: It does not.
+    """
+    expect(answer.finished.status == "completed", f"the answer is {answer.finished.status}: {answer.finished.reason}")
+    expect(answer.text == words, f"the answer's words are {answer.text!r}, not {words!r}")
+    expect(not answer.pieces or answer.pieces == words, f"the pieces of {words!r} make {answer.pieces!r}")
+    expect(answer.audio, "the answer has no audio")

@@ -20,7 +20,7 @@ class Scene:
         transcripts: What each spoken turn of the user's is understood as, in turn.
         commit: Whether the provider's sessions switch the vendor's voice activity detection off.
         real_time: Whether an answer comes as fast as it plays; otherwise all of it may come at once.
-        short_lived: Whether the provider replaces each session of the vendor's after about a second; only asked of those that can `resume`.
+        short_lived: Whether the provider replaces each session of the vendor's after about a second; only asked of `lasting` suites.
     """
 
     answers: Sequence[Turn] | Callable[[Sequence[Heard]], Turn] = ()
@@ -43,6 +43,8 @@ class Trouble(StrEnum):
     """A message comes that is above what the provider allows."""
     EXPIRY = "expiry"
     """The vendor ends the session because its time is up."""
+    ENDING = "ending"
+    """The vendor says that it will end the session some time later, and goes on."""
     ERROR = "error"
     """The vendor tells of an error that ends nothing."""
     STALL = "stall"

@@ -11,13 +11,12 @@ from trunkline.errors import (
     RateLimited,
     SessionClosed,
 )
-from trunkline.realtime.events import SessionEnded
+from trunkline.realtime.events import ResponseFinished, SessionEnded, SessionEnding
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.testing.brain import Say
-from trunkline.testing.suites.realtime_checks import RealtimeChecks, applies, with_trouble
-from trunkline.testing.suites.realtime_listener import expect
+from trunkline.testing.suites.realtime_checks import RealtimeChecks, offered, with_trouble
+from trunkline.testing.suites.realtime_listener import complete, expect
 from trunkline.testing.suites.realtime_stage import Scene, Trouble
-from trunkline.testing.suites.realtime_turns import complete
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -26,7 +25,7 @@ _WORDS = "The first answer has some words in it."
 
 def _ends_with(trouble: Trouble) -> Callable[[_F], _F]:
     """A check of sessions that this ends; where a session can be taken up again it goes on instead."""
-    return applies(lambda suite: trouble in suite.troubles and not suite.capabilities.resume)
+    return offered(lambda suite: trouble in suite.troubles and not suite.lasting)
 
 
 class Troubles(RealtimeChecks):
@@ -123,6 +122,21 @@ class Troubles(RealtimeChecks):
                 not any(event.fatal for event in on.listener.errors), "a fatal error was told, and the session went on"
             )
             return len(on.listener.errors)
+
+    @with_trouble(Trouble.ENDING)
+    async def test_the_vendor_says_when_it_will_end_the_session(self) -> None:
+        """`SessionEnding` is told, `ending_at` shows the same moment, and the session goes on until then."""
+        async with self.playing(Scene(answers=[[Say(_WORDS)], [Say("Yes.")]])) as on:
+            on.vendor.inflict(Trouble.ENDING)
+            await on.session.send_text("Hello.")
+            ending = await on.listener.until(SessionEnding)
+            expect(
+                on.session.ending_at == ending.ending_at,
+                f"SessionEnding says {ending.ending_at}, but ending_at is {on.session.ending_at}",
+            )
+            await on.session.send_text("Are you there?")
+            await on.listener.until(ResponseFinished)
+            expect(not any(isinstance(event, SessionEnded) for event in on.listener.events), "the session ended")
 
     # ── at the door ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,63 @@
+"""The internet as a program on this machine sees it: every host is a simulator of OpenAI, reached through a proxy and trusted.
+
+A program is pointed there by what the environment of any program may say (`HTTPS_PROXY`, `SSL_CERT_FILE`), and by nothing else.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import trustme
+
+from tests.transport.connect_proxy import ConnectProxy, connect_proxy
+from trunkline.testing import OpenAIRealtimeSimulator, Say, ScriptedBrain
+
+HOSTS = ("api.openai.com", "my-resource.openai.azure.com")
+
+
+@dataclass(frozen=True)
+class Internet:
+    """The vendor behind every name, and what a program needs in its environment."""
+
+    vendor: OpenAIRealtimeSimulator
+    environment: Mapping[str, str]
+
+
+class _Everywhere(ConnectProxy):
+    """Leads every connection to one port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+
+    def port_of(self, target: str) -> int:
+        return self.port
+
+
+@asynccontextmanager
+async def internet(directory: Path) -> AsyncIterator[Internet]:
+    authority = trustme.CA()
+    certificate = directory / "authority.pem"
+    authority.cert_pem.write_to_path(str(certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*HOSTS).configure_cert(tls)
+    brain = ScriptedBrain(
+        transcripts=("when do you open" for _ in count()), answers=lambda _: [Say("At seven.")], ms_per_character=20
+    )
+    async with OpenAIRealtimeSimulator(brain=brain, tls=tls, transcription_delay=0) as vendor:
+        port = int(vendor.url.rpartition(":")[2].partition("/")[0])
+        async with connect_proxy(_Everywhere(port)) as proxy:
+            yield Internet(
+                vendor,
+                {
+                    "HTTPS_PROXY": f"http://{proxy}",
+                    "SSL_CERT_FILE": str(certificate),
+                    "OPENAI_API_KEY": "sk-test-0123456789",
+                    "AZURE_OPENAI_API_KEY": "azure-test-0123456789",
+                    "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
+                    "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
+                },
+            )
