@@ -5,23 +5,35 @@
     ├─ AudioError (ValueError)        UnsupportedEncoding · UnsupportedSampleRate · InvalidAudioData
     ├─ ProtocolError                  LocalProtocolError · RemoteProtocolError
     ├─ TransportError                 HandshakeRejected · ConnectionLost · MessageTooLarge · DeadlineExceeded
-    ├─ ProviderError                  AuthFailed · RateLimited · ModelUnavailable · ProviderUnavailable · RequestRejected
-    │                                 ConnectionFailed · SessionClosed · AllProvidersFailed
+    ├─ ProviderError                  AuthFailed · RateLimited (QuotaExceeded) · ModelUnavailable · ProviderUnavailable
+    │                                 RequestRejected · ConnectionFailed · SessionClosed · AllProvidersFailed
     ├─ CallError                      CallRejected · CallNotFound · SignatureInvalid
     └─ ToolError                      UnknownTool · InvalidArguments · ToolTimedOut
 
 An error holds facts as attributes and `str()` makes the sentence. `may_fall_back` on the class says whether a fallback client may try
-its next provider. No message ever holds a secret: keys are not passed to an error, and addresses come without their query.
+its next provider, `may_retry` on a provider's error whether the same provider may do it at another attempt. No message ever holds a
+secret: keys are not passed to an error, and addresses come without their query.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 
 class TrunklineError(Exception):
     """Anything that this package raises on purpose."""
 
     may_fall_back: ClassVar[bool] = False
+
+
+@overload
+def single(error: Exception) -> Exception: ...
+@overload
+def single(error: BaseException) -> BaseException: ...
+def single(error: BaseException) -> BaseException:
+    """The one error inside the groups that task groups put around it; a group of several stays as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +224,7 @@ class ProviderError(TrunklineError):
     """
 
     may_fall_back = True
+    may_retry: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -237,14 +250,23 @@ class AuthFailed(ProviderError):
     """The key is missing, wrong or has no access."""
 
     may_fall_back = False
+    may_retry = False
 
 
 class RateLimited(ProviderError):
     """Too many requests, or the quota is used up."""
 
 
+class QuotaExceeded(RateLimited):
+    """The account has no credit left; waiting does not help."""
+
+    may_retry = False
+
+
 class ModelUnavailable(ProviderError):
     """The model does not exist, or not for this account or this interface."""
+
+    may_retry = False
 
 
 class ProviderUnavailable(ProviderError):
@@ -255,6 +277,7 @@ class RequestRejected(ProviderError):
     """The vendor refused what was asked; asking the same again would be refused again."""
 
     may_fall_back = False
+    may_retry = False
 
 
 class ConnectionFailed(ProviderError):
@@ -281,6 +304,7 @@ class AllProvidersFailed(ProviderError):
     """Every provider of a fallback client failed; `attempts` holds (name, error) in the order they were tried."""
 
     may_fall_back = False
+    may_retry = False
 
     def __init__(self, attempts: Sequence[tuple[str, Exception]]) -> None:
         self.attempts = tuple(attempts)

@@ -6,88 +6,120 @@ from trunkline.audio import AudioFormat
 from trunkline.conversation import pending_calls
 from trunkline.errors import LocalProtocolError
 from trunkline.realtime import events
-from trunkline.realtime.provider import ProcessConfig
-from trunkline.realtime.reconnect.audio_replay import InputLog
+from trunkline.realtime.provider import Capabilities, ProcessConfig
+from trunkline.realtime.reconnect.audio_replay import AudioReplay, ReplayCursor
 from trunkline.realtime.reconnect.history import History
-from trunkline.realtime.reconnect.trailing_silence import Silence
-from trunkline.realtime.reconnect.turn_state import Floor, Wish
+from trunkline.realtime.reconnect.trailing_silence import TrailingSilence
+from trunkline.realtime.reconnect.turn_state import ResponseRequest, TurnState
 
 
-class Books:
+class ConversationState:
     """What was said, by whom, what is due, and what was not understood yet. Times are seconds of whatever clock the caller reads.
 
     Args:
         config: What the conversation begins with.
-        input_format: What the caller's audio is, and `output_format` the model's.
+        input_format: What the caller's audio is, until `use_input` says otherwise.
         replay_seconds: How much of the caller's audio is kept at most.
         now: When it begins.
+
+    Attributes:
+        revision: Changes with everything that a session which is being connected would have to know; not with the audio and the words of
+            a running answer, which a session that takes over cuts anyway.
     """
 
-    def __init__(
-        self,
-        config: ProcessConfig,
-        *,
-        input_format: AudioFormat,
-        output_format: AudioFormat,
-        replay_seconds: float,
-        now: float,
-    ) -> None:
+    def __init__(self, config: ProcessConfig, *, input_format: AudioFormat, replay_seconds: float, now: float) -> None:
         self.history = History(config.history)
-        self.floor = Floor(now)
-        self.input = InputLog(input_format, seconds=replay_seconds)
-        self.silence = Silence(input_format)
+        self.turns = TurnState(now)
+        self.replay = AudioReplay(input_format, seconds=replay_seconds)
+        self.silence = TrailingSilence(input_format)
         self.revision = 0
-        """Changes with everything that a session which is being made would have to be told of."""
-        self._input_format = input_format
-        self._output_format = output_format
         self._calls: dict[str, Literal["open", "answered", "taken back"]] = dict.fromkeys(
             pending_calls(config.history), "open"
         )
+        self._calls_here: set[str] = set()
 
     # ── the vendor's side ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def follow(self, event: events.SessionEvent, now: float, *, position: int) -> None:
-        """Something came from the vendor, who was given the caller's audio up to this position."""
-        asked = bool(self.floor.wishes)
-        self.floor.take(event, now, self._output_format)
+    def begin_session(self, audio: AudioFormat, able: Capabilities, now: float) -> None:
+        """A session takes the conversation up.
+
+        Args:
+            audio: Its output format.
+            able: What it can do.
+            now: When.
+        """
+        self.history.begin_session()
+        self.turns.last_event = now
+        self._reports_speech = able.reports_speech
+        self._calls_here = set()
+        self.use_output(audio)
+
+    def use_output(self, audio_format: AudioFormat) -> None:
+        """The session's audio is of this format from now on."""
+        self._output_bytes_per_ms = audio_format.bytes_per_ms
+
+    def hear_agent(self, event: events.AudioReceived, now: float) -> None:
+        """Audio of an answer came."""
+        ms = len(event.audio) / self._output_bytes_per_ms
+        self.turns.hear_agent(ms / 1000, now)
+        self.history.hear_agent(event.item_id, ms)
+
+    def follow(self, event: events.SessionEvent, now: float, *, given: ReplayCursor) -> None:
+        """Something else came.
+
+        Args:
+            event: What, with times of the conversation.
+            now: When.
+            given: How far the session was given the caller's audio.
+        """
+        is_asked = bool(self.turns.requests)
+        self.turns.take(event, now)
         self.history.take(event)
+        if isinstance(event, events.AgentTranscript):
+            return
         self.revision += 1
         match event:
             case events.SpeechStarted():
                 self.silence.reset()
             case events.SpeechStopped(item_id, audio_end_ms):
-                end = self._input_format.frame_bytes(audio_end_ms) if audio_end_ms else position
-                self.input.turn_ended(item_id, end)
+                self.replay.turn_ended(item_id, given.position_ms if audio_end_ms is None else audio_end_ms)
             case events.UserTranscript(is_final=True, item_id=item_id):
-                self.input.understood(item_id)
+                self.replay.understood(item_id)
             case events.ResponseStarted(response_id):
-                self.input.answer_began(response_id, unasked_at=None if asked else position)
+                shows_turn = not (is_asked or self._reports_speech)
+                self.replay.answer_began(response_id, unasked_at_ms=given.position_ms if shows_turn else None)
             case events.ResponseFinished(response_id, "completed"):
-                self.input.answer_completed(response_id)
+                self.replay.answer_completed(response_id)
             case events.ToolCallRequested(call_id):
                 self._calls[call_id] = "open"
+                self._calls_here.add(call_id)
             case events.ToolCallCancelled(call_id):
                 self._calls[call_id] = "taken back"
             case _:
                 pass
 
-    def break_off(self) -> bool:
-        """The session is gone; returns whether the caller is owed an answer."""
+    def break_off(self, now: float) -> ResponseRequest | None:
+        """The session is gone; returns the answer that the caller is due, if any."""
         self.history.break_off()
-        return self.floor.break_off()
+        return self.turns.break_off(now)
 
     # ── the user's side ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hear(self, audio: bytes) -> None:
+    def use_input(self, audio_format: AudioFormat) -> None:
+        """The caller's audio is of this format from now on."""
+        self.replay.use(audio_format)
+        self.silence = TrailingSilence(audio_format)
+
+    def hear_user(self, audio: bytes) -> None:
         """The caller's audio goes on."""
-        self.input.add(audio)
-        if self.floor.user_speaks:
+        self.replay.add(audio)
+        if self.turns.user_speaks:
             self.silence.hear(audio)
 
-    def say(self, text: str, now: float) -> None:
+    def write(self, text: str, now: float) -> None:
         """The user says something in text, and wants an answer."""
-        self.history.say(text)
-        self.floor.wish(Wish(), now)
+        self.history.write(text)
+        self.turns.request(ResponseRequest(is_implied=True), now)
 
     def answer_call(self, call_id: str, result: str, now: float) -> bool:
         """A tool call has its result; False if nobody wants it any more.
@@ -104,5 +136,9 @@ class Books:
         if state == "taken back":
             return False
         self.history.answer_call(call_id, result)
-        self.floor.answer_call(call_id, now)
+        self.turns.answer_call(call_id, now)
         return True
+
+    def is_call_of_session(self, call_id: str) -> bool:
+        """Whether a tool call was requested by the present session, not by one before it."""
+        return call_id in self._calls_here
