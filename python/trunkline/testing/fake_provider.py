@@ -118,6 +118,11 @@ class FakeSession:
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
         self.feed(SessionReady(f"session-{number}", *formats, "fake"))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, read or not."""
+        return self._over
+
     # ── what the vendor does ─────────────────────────────────────────────────────────────────────────────────────────
 
     def feed(self, *events: SessionEvent) -> None:

@@ -4,7 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from trunkline.errors import AllProvidersFailed, ConfigError, InvalidConfig, ProviderError, TrunklineError
+from trunkline.errors import (
+    AllProvidersFailed,
+    ConfigError,
+    InvalidConfig,
+    ProviderError,
+    SessionClosed,
+    TrunklineError,
+)
 from trunkline.realtime.reconnect.watchdog import Watchdog
 from trunkline.transport.backoff import Backoff
 
@@ -84,7 +91,8 @@ def may_fall_back(error: Exception) -> bool:
     """Whether another provider may do what failed with this error before a conversation began.
 
     Causes and the members of groups count as the error itself does: a refused key or an invalid configuration anywhere among them is a
-    reason to stop. Of the rest the outermost error of this package's tree decides, and what is not of it may always fall back.
+    reason to stop. Of the rest the outermost error of this package's tree decides, and what is not of it may always fall back. That a
+    session was over (`SessionClosed`) says nothing as a cause.
     """
     return reason_to_stop(error) is None
 
@@ -96,7 +104,10 @@ def reason_to_stop(error: Exception) -> TrunklineError | None:
         return next(filter(None, (reason_to_stop(failure) for _, failure in known[0].attempts)), None)
     if known and not known[0].may_fall_back:
         return known[0]
-    return next((one for one in known if isinstance(one, ProviderError | ConfigError) and not one.may_fall_back), None)
+    facts = (
+        one for one in known if isinstance(one, ProviderError | ConfigError) and not isinstance(one, SessionClosed)
+    )
+    return next((one for one in facts if not one.may_fall_back), None)
 
 
 def may_retry(error: Exception) -> bool:

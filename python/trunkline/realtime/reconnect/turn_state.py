@@ -146,13 +146,11 @@ class TurnState:
     def break_off(self, now: float) -> ResponseRequest | None:
         """The session is gone, and with it what it was about to say; returns the answer that the caller is due, if any.
 
-        Requests and tool calls stay: the next session is told of them, all but what was refused or was to bridge the time of tools that
-        are done by now.
+        Requests and tool calls stay, as the next session is told of them; not a request that was refused.
         """
         if self._error_at is not None and now - self._error_at >= REFUSED_AFTER:
             self.requests.clear()
         self._error_at = None
-        self.requests = deque(request for request in self.requests if self.calls or not request.during_tools)
         cut = [request for response_id, request in self.running.items() if response_id not in self._dropped]
         if self._failed is not None:
             cut.append(self._failed)
@@ -165,7 +163,8 @@ class TurnState:
         return due and ResponseRequest(due.instructions, due.sentence)
 
     def requests_to_make(self) -> Sequence[ResponseRequest]:
-        """What the next session must be asked for."""
+        """What the next session must be asked for: not what was to bridge the time of tools that are done by now."""
+        self.requests = deque(request for request in self.requests if self.calls or not request.during_tools)
         return [request for request in self.requests if not request.is_implied]
 
     @property
