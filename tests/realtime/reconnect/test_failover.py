@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -37,9 +38,11 @@ from trunkline.realtime.events import (
 )
 from trunkline.testing.fake_provider import FULL, FakeProvider
 
+ABLE = replace(FULL, input_rate=24000, output_rate=24000)
+
 
 def provider(name: str, **options: Any) -> FakeProvider:
-    return FakeProvider(name=name, **{"capabilities": FULL, "input_format": OPENAI, "output_format": OPENAI} | options)
+    return FakeProvider(name=name, **{"capabilities": ABLE, "input_format": OPENAI, "output_format": OPENAI} | options)
 
 
 class Conversation:

@@ -6,18 +6,24 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.realtime.reconnect.conversation import GONE, POLICY, conversation, telephone
+from tests.realtime.reconnect.conversation import ABLE, GONE, HOUR, POLICY, conversation, telephone
 from trunkline.audio import TWILIO
 from trunkline.clock import ManualClock
 from trunkline.errors import (
     AuthFailed,
+    LocalProtocolError,
+    ToolError,
 )
 from trunkline.realtime import RealtimeClient
 from trunkline.realtime.events import (
+    ResponseFinished,
+    ResponseStarted,
     SessionEnded,
     SessionRotated,
+    ToolCallRequested,
 )
 from trunkline.realtime.provider import ProcessConfig
+from trunkline.testing.fake_provider import FakeProvider
 
 pytestmark = pytest.mark.anyio
 
