@@ -130,7 +130,7 @@ async def test_a_call_of_61_minutes_loses_neither_audio_nor_a_tools_result() -> 
             tasks.cancel_scope.cancel()
 
     assert len(caller.sent) == 61 * 60 * SECOND
-    assert len(vendor.sessions) == 2
+    assert len(vendor.sessions) == 2, [*caller.of(ErrorReported), *caller.of(SessionRotated)]
     assert [type(event) for event in caller.of(SessionRotated)] == [SessionRotated]
     assert heard_twice(caller, vendor) <= 30 * SECOND
     results = [item["output"] for item in vendor.sessions[1].items if item["type"] == "function_call_output"]

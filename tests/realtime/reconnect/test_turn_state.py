@@ -70,7 +70,7 @@ def test_an_error_may_be_a_refusal_and_is_one_if_nothing_comes_for_some_seconds(
 def test_quiet_is_two_seconds_after_the_last_event_and_after_all_was_heard() -> None:
     turns = state(events.SpeechStopped("u1"), now=1.0)
     assert turns.quiet_from() == 1 + SETTLED
-    turns.hear_agent(10.0, 2.0)
+    turns.heard_until = 12.0
     assert turns.quiet_from() == 12
     turns.take(events.ResponseStarted("r1"), 3)
     assert turns.quiet_from() is None

@@ -36,16 +36,17 @@ class AudioReplay:
     Attributes:
         end_ms: The position after the last byte given.
         dropped_bytes: Audio that no session was given, because there was no room to keep it while none was there.
+        first: The number of the first entry kept; numbers are consecutive.
+        last: The number that the next entry will have.
         unsent: The number of the first entry that no session was given yet.
     """
 
     def __init__(self, audio_format: AudioFormat, *, seconds: float) -> None:
         self.end_ms = 0.0
         self.dropped_bytes = 0
-        self.unsent = 0
+        self.first = self.last = self.unsent = 0
         self._room_ms = 1000 * seconds
         self._entries: deque[Entry] = deque()
-        self._first = 0  # the number of the first entry; numbers are consecutive
         self._turns: deque[_Turn] = deque()
         self._formats: list[AudioFormat] = []
         self.use(audio_format)
@@ -67,16 +68,18 @@ class AudioReplay:
                 self.add(audio[start : start + self._piece])
             return
         self._entries.append((self.end_ms, audio, self._format))
+        self.last += 1
         self.end_ms += len(audio) / self._bytes_per_ms
         while self.end_ms - self._entries[0][0] > self._room_ms:
             _, oldest, _ = self._entries.popleft()
-            if self._first >= self.unsent and oldest is not None:
+            if self.first >= self.unsent and oldest is not None:
                 self.dropped_bytes += len(oldest)
-            self._first += 1
+            self.first += 1
 
     def commit(self) -> None:
         """The user's turn is ended by hand here."""
         self._entries.append((self.end_ms, None, self._format))
+        self.last += 1
         self._turns.append(_Turn("", self.end_ms, by_hand=True))
 
     def clear(self) -> None:
@@ -94,19 +97,9 @@ class AudioReplay:
         """The position from which audio is kept."""
         return self._entries[0][0] if self._entries else self.end_ms
 
-    @property
-    def first(self) -> int:
-        """The number of the first entry kept."""
-        return self._first
-
-    @property
-    def last(self) -> int:
-        """The number that the next entry will have."""
-        return self._first + len(self._entries)
-
     def entry(self, number: int) -> Entry:
         """An entry by its number, from `first` to before `last`."""
-        return self._entries[number - self._first]
+        return self._entries[number - self.first]
 
     def format_of(self, number: int) -> AudioFormat:
         """A format by the number that entries have."""
@@ -175,7 +168,7 @@ class AudioReplay:
             if audio is None and begin > position:
                 return
             self._entries.popleft()
-            self._first += 1
+            self.first += 1
 
     def _size(self, ms: float, number: int) -> int:
         """Bytes of the whole samples in so many milliseconds, rounded to the nearest sample."""
@@ -225,10 +218,11 @@ class ReplayCursor:
     def take(self) -> bytes | None:
         """The next audio, which may be empty; None for the end of a turn by hand. You must only call it while `is_behind`."""
         replay = self._replay
-        number = max(self.next, replay.first)
+        number = max(replay.first, self.next)
         position, audio, audio_format = replay.entry(number)
         self.next = number + 1
-        replay.unsent = max(replay.unsent, self.next)
+        if self.next > replay.unsent:
+            replay.unsent = self.next
         if audio is None:
             return None
         tail = b"" if audio_format == self._source else self._switch(audio_format)

@@ -26,10 +26,10 @@ class EventQueue:
         """Whether whoever puts events has to wait."""
         return len(self._events) >= UNREAD and not self.is_over
 
-    def put(self, event: SessionEvent) -> None:
-        """Add an event; it is dropped if the last one is there already."""
+    def put(self, event: SessionEvent) -> bool:
+        """Add an event, unless the last one is there already; returns `is_full`."""
         if self.is_over:
-            return
+            return False
         self._events.append(event)
         if isinstance(event, SessionEnded):
             self.is_over = True
@@ -37,6 +37,7 @@ class EventQueue:
         if self._is_awaited:
             self._is_awaited = False
             self._came.set()
+        return len(self._events) >= UNREAD and not self.is_over
 
     async def get(self) -> SessionEvent:
         """The next event, as soon as there is one.

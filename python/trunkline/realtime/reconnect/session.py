@@ -108,8 +108,12 @@ class ReconnectingSession:
 
     async def send_audio(self, audio: bytes) -> None:
         """Send the user's audio, any number of bytes of `input_format`; it is part of the conversation even if you are cancelled."""
-        self._check_open()
-        self._supervisor.hear_user(audio)
+        if self._events.is_over:
+            raise SessionClosed
+        if self._state.turns.user_speaks:
+            self._supervisor.hear_user(audio)
+        else:
+            self._state.replay.add(audio)  # all that is done for most frames, and fifty times a second
         await self._uplink.send_audio()
 
     async def commit_audio(self) -> None:
@@ -152,7 +156,7 @@ class ReconnectingSession:
         An item of a session that was replaced is cut in what the sessions to come are told; the present one has been told all of it.
         """
         await self._command(
-            lambda: self._state.history.truncate(item_id, heard_ms),
+            lambda: self._state.truncate(item_id, heard_ms),
             lambda session: session.truncate(item_id, heard_ms=heard_ms),
             needs="truncate",
             keep=False,

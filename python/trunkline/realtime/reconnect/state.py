@@ -3,7 +3,7 @@
 from typing import Literal
 
 from trunkline.audio import AudioFormat
-from trunkline.conversation import pending_calls
+from trunkline.conversation import HistoryItem, pending_calls
 from trunkline.errors import LocalProtocolError
 from trunkline.realtime import events
 from trunkline.realtime.provider import Capabilities, ProcessConfig
@@ -37,6 +37,7 @@ class ConversationState:
             pending_calls(config.history), "open"
         )
         self._calls_here: set[str] = set()
+        self._heard_item, self._heard_ms = "", 0.0
 
     # ── the vendor's side ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -59,10 +60,21 @@ class ConversationState:
         self._output_bytes_per_ms = audio_format.bytes_per_ms
 
     def hear_agent(self, event: events.AudioReceived, now: float) -> None:
-        """Audio of an answer came."""
+        """Audio of an answer came. It reaches the history with the next other event, as pieces come often and words rarely."""
         ms = len(event.audio) / self._output_bytes_per_ms
-        self.turns.hear_agent(ms / 1000, now)
-        self.history.hear_agent(event.item_id, ms)
+        turns = self.turns
+        turns.last_event = now
+        turns.turn_waits = False
+        turns.heard_until = (max(turns.heard_until, now)) + ms / 1000
+        if event.item_id != self._heard_item:
+            self._note_heard()
+            self._heard_item = event.item_id
+        self._heard_ms += ms
+
+    def _note_heard(self) -> None:
+        if self._heard_item:
+            self.history.hear_agent(self._heard_item, self._heard_ms)
+        self._heard_item, self._heard_ms = "", 0.0
 
     def follow(self, event: events.SessionEvent, now: float, *, given: ReplayCursor) -> None:
         """Something else came.
@@ -72,6 +84,7 @@ class ConversationState:
             now: When.
             given: How far the session was given the caller's audio.
         """
+        self._note_heard()
         is_asked = bool(self.turns.requests)
         self.turns.take(event, now)
         self.history.take(event)
@@ -100,6 +113,7 @@ class ConversationState:
 
     def break_off(self, now: float) -> ResponseRequest | None:
         """The session is gone; returns the answer that the caller is due, if any."""
+        self._note_heard()
         self.history.break_off()
         return self.turns.break_off(now)
 
@@ -111,10 +125,9 @@ class ConversationState:
         self.silence = TrailingSilence(audio_format)
 
     def hear_user(self, audio: bytes) -> None:
-        """The caller's audio goes on."""
+        """The audio of a caller who speaks goes on; of one who does not, the replay alone need know."""
         self.replay.add(audio)
-        if self.turns.user_speaks:
-            self.silence.hear(audio)
+        self.silence.hear(audio)
 
     def write(self, text: str, now: float) -> None:
         """The user says something in text, and wants an answer."""
@@ -138,6 +151,16 @@ class ConversationState:
         self.history.answer_call(call_id, result)
         self.turns.answer_call(call_id, now)
         return True
+
+    def truncate(self, item_id: str, heard_ms: int) -> bool:
+        """The caller heard only the first `heard_ms` of an item; False if it is of a session before the present one."""
+        self._note_heard()
+        return self.history.truncate(item_id, heard_ms)
+
+    def items(self) -> tuple[HistoryItem, ...]:
+        """What to tell a new session of what went before, oldest first."""
+        self._note_heard()
+        return self.history.items()
 
     def is_call_of_session(self, call_id: str) -> bool:
         """Whether a tool call was requested by the present session, not by one before it."""

@@ -131,10 +131,10 @@ class Supervisor:
         self._config = replace(self._config, instructions=instructions)
 
     def hear_user(self, audio: bytes) -> None:
-        """The caller's audio goes on; it may show that the vendor missed the end of what the user said."""
+        """The audio of a caller who speaks goes on; it may show that the vendor missed the end of that."""
         self.state.hear_user(audio)
         watchdog = self._policy.watchdog
-        if watchdog is not None and self.state.turns.user_speaks and self.state.silence.ms >= 1000 * watchdog.patience:
+        if watchdog is not None and self.state.silence.ms >= 1000 * watchdog.patience:
             self.wake()
 
     # ── what comes from the present session ──────────────────────────────────────────────────────────────────────────
@@ -144,19 +144,21 @@ class Supervisor:
             return
         if type(event) is events.AudioReceived:
             self.state.hear_agent(event, self._clock.now())
-            self.events.put(event)
+        elif (followed := self._follow(task, event)) is not None:
+            event = followed
         else:
-            self._follow(task, event)
-        if self.events.is_full:
+            return
+        if self.events.put(event):
             await self._wait_for_room()
 
-    def _follow(self, task: SessionTask, event: events.SessionEvent) -> None:
+    def _follow(self, task: SessionTask, event: events.SessionEvent) -> events.SessionEvent | None:
+        """Keep track of an event that is not audio; gives what is told of it, if anything."""
         event = self._placed(event)
         self.state.follow(event, self._clock.now(), given=self.uplink.cursor)
         match event:
             case events.SessionEnding():  # the conversation does not end with it
                 self.wake()
-                return
+                return None
             case events.SessionRotated():  # of a provider that is a client itself
                 self.uplink.use_format(event.input_format)
                 self.state.use_output(event.output_format)
@@ -166,7 +168,7 @@ class Supervisor:
                 pass
         if not isinstance(event, events.AgentTranscript):
             self.wake()
-        self.events.put(event)
+        return event
 
     def _placed(self, event: events.SessionEvent) -> events.SessionEvent:
         """The event with its times counted from the beginning of the conversation instead of this session's."""
@@ -345,7 +347,7 @@ class Supervisor:
         """What to open the next session with; it need not be given the commands up to now."""
         self.uplink.forget_commands()
         self.state.turns.expect_no_commands()
-        return replace(self._config, history=self.state.history.items())
+        return replace(self._config, history=self.state.items())
 
     def _break_off(self, reason: Reason, error: ProviderError | None) -> ResponseRequest | None:
         """Tell that the running answers were cut, and why; gives the answer that the caller is due."""

@@ -65,14 +65,8 @@ class TurnState:
 
     # ── the vendor's side ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hear_agent(self, seconds: float, now: float) -> None:
-        """So much audio of an answer came."""
-        self.last_event = now
-        self.turn_waits = False
-        self.heard_until = max(self.heard_until, now) + seconds
-
     def take(self, event: events.SessionEvent, now: float) -> None:
-        """Something else came."""
+        """Something came, other than audio of an answer."""
         self.last_event = now
         waited, self.turn_waits = self.turn_waits, False
         match event:

@@ -93,7 +93,10 @@ class Uplink:
         try:
             await self._catch_up()
         finally:
-            self._end_turn()
+            if self._waiting:
+                self._end_turn()
+            else:
+                self.is_sending = False
 
     async def send(self, command: Command, *, keep: bool = True) -> None:
         """Give the session a command; if there is none, it waits for the next one, unless it need not be kept.
