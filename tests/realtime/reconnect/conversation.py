@@ -13,7 +13,7 @@ from trunkline.audio import TWILIO
 from trunkline.clock import ManualClock
 from trunkline.errors import ConnectionFailed
 from trunkline.realtime import ProcessConfig, RealtimeClient, ReconnectPolicy
-from trunkline.realtime.events import SessionEvent
+from trunkline.realtime.events import SessionEvent, SessionRotated
 from trunkline.realtime.reconnect import ReconnectingSession
 from trunkline.testing.fake_provider import FULL, FakeProvider, FakeSession
 from trunkline.transport.backoff import Backoff
@@ -46,7 +46,8 @@ async def settle() -> None:
 
 def telephone(name: str = "fake", **options: Any) -> FakeProvider:
     """A provider that speaks a telephone's format and can do everything."""
-    return FakeProvider(name=name, **{"capabilities": ABLE, "input_format": TWILIO, "output_format": TWILIO} | options)
+    usual: dict[str, Any] = {"capabilities": ABLE, "input_format": TWILIO, "output_format": TWILIO}
+    return FakeProvider(name=name, **usual | options)
 
 
 def history(session: FakeSession) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ class Call:
         self.providers = providers
         self.session = session
         self.clock = clock
-        self.seen: list[SessionEvent] = []
+        self.seen: list[Any] = []
 
     @property
     def vendor(self) -> FakeProvider:
@@ -95,7 +96,7 @@ class Call:
     @property
     def rotations(self) -> list[tuple[str, str]]:
         """Who took over, and why."""
-        return [(event.provider, event.reason) for event in self.seen if type(event).__name__ == "SessionRotated"]  # type: ignore[union-attr]
+        return [(event.provider, event.reason) for event in self.seen if isinstance(event, SessionRotated)]
 
 
 @asynccontextmanager

@@ -28,7 +28,6 @@ from trunkline.realtime.events import (
     ResponseFinished,
     ResponseStarted,
     SessionEnded,
-    SessionEvent,
     SessionReady,
     SessionRotated,
     SpeechStarted,
@@ -42,7 +41,8 @@ ABLE = replace(FULL, input_rate=24000, output_rate=24000)
 
 
 def provider(name: str, **options: Any) -> FakeProvider:
-    return FakeProvider(name=name, **{"capabilities": ABLE, "input_format": OPENAI, "output_format": OPENAI} | options)
+    usual: dict[str, Any] = {"capabilities": ABLE, "input_format": OPENAI, "output_format": OPENAI}
+    return FakeProvider(name=name, **usual | options)
 
 
 class Conversation:
@@ -50,7 +50,7 @@ class Conversation:
 
     def __init__(self, session: RealtimeSession, clock: ManualClock) -> None:
         self.session = session
-        self.told: list[SessionEvent] = []
+        self.told: list[Any] = []
         self._clock = clock
 
     async def read(self) -> None:

@@ -146,7 +146,7 @@ async def test_a_user_who_speaks_30_s_before_the_end_is_heard_again_by_the_next_
         await call.pass_(169)
         assert call.rotations == []
         await call.pass_(1)
-        assert (call.rotations, call.last.heard) == ([("fake", "limit")], b"before")
+        assert (call.rotations, bytes(call.last.heard)) == ([("fake", "limit")], b"before")
         assert call.vendor.running == 1
 
 

@@ -34,8 +34,7 @@ Reason = Literal["limit", "reconnect", "frozen", "failing"]
 class _Spare:
     """A session that is being connected to replace the present one.
 
-    Args:
-        revision: That of the state which the session is told; if it is another by then, the session knows too little.
+    If the state's revision is another by the time it is ready, the session knows too little.
     """
 
     def __init__(self, revision: int) -> None:
@@ -131,7 +130,7 @@ class Supervisor:
         self._config = replace(self._config, instructions=instructions)
 
     def hear_user(self, audio: bytes) -> None:
-        """The audio of a caller who speaks goes on; it may show that the vendor missed the end of that."""
+        """The audio of a caller who speaks goes on, and may show that the vendor missed the end of what they said."""
         self.state.hear_user(audio)
         watchdog = self._policy.watchdog
         if watchdog is not None and self.state.silence.ms >= 1000 * watchdog.patience:
