@@ -83,9 +83,7 @@ class Supervisor:
         self._delays = policy.reconnect.delays()
         self._news = anyio.Event()
         self._spare: _Spare | None = None
-        self._rotate_again = 0.0
-        self._is_held_up = False
-        self._failed_answers = 0
+        self._rotate_again, self._failed_answers, self._is_held_up = 0.0, 0, False
         self._failing: ProviderError | None = None
 
     async def begin(self) -> SessionTask:
