@@ -414,7 +414,7 @@ async def test_a_session_that_takes_no_commands_is_given_up() -> None:
     async with conversation() as call, anyio.create_task_group() as tasks:
         call.last.blocked = anyio.Event()
         tasks.start_soon(call.session.send_audio, b"hello")
-        await call.pass_(20)
+        await call.pass_(30)
         assert call.last.heard == b"hello"
         assert [type(event) for event in call.seen] == [SessionReady, ErrorReported, SessionRotated]
 

@@ -17,7 +17,7 @@ async def test_a_session_that_accepts_nothing_while_another_is_connected_is_give
         await call.pass_(LATE)
         call.last.blocked = anyio.Event()
         tasks.start_soon(call.session.send_audio, b"hello")
-        await call.pass_(25)
+        await call.pass_(30)
         assert [event.error.code for event in call.of(ErrorReported)] == ["stalled"]
         call.vendor.gate.set()
         await call.settle()

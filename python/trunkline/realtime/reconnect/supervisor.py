@@ -24,7 +24,7 @@ from trunkline.realtime.session_task import SessionTask
 log = logging.getLogger(__name__)
 
 SEND_TIMEOUT = 15.0
-"""Seconds that a vendor may take to accept a command; a connection's own deadline is shorter."""
+"""Seconds that a vendor may take to accept a command, and at most twice as many; a connection's own deadline is shorter."""
 CLOSE_TIMEOUT = 10.0
 """Seconds that closing may take."""
 
@@ -260,7 +260,7 @@ class Supervisor:
                 elif uplink.task is not None and now - since >= SEND_TIMEOUT:
                     stalled = "the vendor takes no commands any more"
                     uplink.task.close(ConnectionFailed(stalled, "stalled", vendor=uplink.task.provider.name))
-                await self._clock.sleep_until(now + SEND_TIMEOUT / 3)
+                await self._clock.sleep_until(now + SEND_TIMEOUT)
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
