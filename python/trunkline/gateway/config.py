@@ -14,7 +14,7 @@ from trunkline.loopback import is_loopback
 from trunkline.pipeline import InterruptionMode, InterruptionPolicy
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, provider_factory
 from trunkline.realtime.provider import RealtimeProvider
-from trunkline.realtime.reconnect import LastingProvider
+from trunkline.realtime.reconnect import RealtimeClient
 from trunkline.tools import ToolDefinition, ToolHandler
 
 
@@ -131,7 +131,7 @@ class GatewayConfig:
         return host.strip("[]"), int(port)
 
     def make_provider(self, *, clock: Clock = SYSTEM_CLOCK) -> RealtimeProvider:
-        """The provider of the calls. Where the vendor limits its sessions, calls outlive them (`LastingProvider`).
+        """The provider of the calls. Calls outlive its sessions (`RealtimeClient`).
 
         Raises:
             InvalidConfig: Neither a provider nor a configuration that names one was given.
@@ -148,9 +148,7 @@ class GatewayConfig:
             provider = provider.create(config or RealtimeConfig())
         if isinstance(provider, type) or not hasattr(provider, "connect"):
             raise InvalidConfig("realtime_provider", f"must be a provider or a factory of one, got {provider!r}")
-        if provider.capabilities.session_limit is None:
-            return provider
-        return LastingProvider(provider, clock=clock)
+        return provider if isinstance(provider, RealtimeClient) else RealtimeClient(provider, clock=clock)
 
 
 def _is_number(value: object) -> bool:

@@ -34,14 +34,12 @@ from trunkline.realtime.provider import (
     RealtimeProvider,
     RealtimeSession,
 )
-from trunkline.realtime.reconnect.fallback import Attempt
 from trunkline.realtime.stream import StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
     from trunkline.realtime.openai.provider import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
-    from trunkline.realtime.reconnect import LastingProvider, ReconnectPolicy, Watchdog
-    from trunkline.realtime.reconnect.client import Client, ClientStats, RealtimeClient
+    from trunkline.realtime.reconnect import Attempt, Client, ClientStats, RealtimeClient, ReconnectPolicy, Watchdog
 
 __all__ = [
     "AgentTranscript",
@@ -57,7 +55,6 @@ __all__ = [
     "FunctionDeclaration",
     "HistoryItem",
     "Interrupted",
-    "LastingProvider",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
     "RealtimeClient",
@@ -95,8 +92,10 @@ __all__ = [
 
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
-    **dict.fromkeys(("Client", "ClientStats", "RealtimeClient"), "trunkline.realtime.reconnect.client"),
-    **dict.fromkeys(("LastingProvider", "ReconnectPolicy", "Watchdog"), "trunkline.realtime.reconnect"),
+    **dict.fromkeys(
+        ("Attempt", "Client", "ClientStats", "RealtimeClient", "ReconnectPolicy", "Watchdog"),
+        "trunkline.realtime.reconnect",
+    ),
     **dict.fromkeys(
         ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai.provider"
     ),

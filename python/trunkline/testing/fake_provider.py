@@ -14,7 +14,7 @@ events of a session and reads its commands, or gives a `script` that plays the v
 import json
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -79,8 +79,10 @@ class FakeSession:
         heard: The caller's audio, unless the provider was told not to keep it.
         heard_bytes: How much of it there was.
         results: Tool results by call id.
+        heard_before: How much of it had been heard before each command.
         closed: Whether it was closed from this side.
-        blocked: While this is an event that is not set, every command waits for it.
+        blocked: While this is an event that is not set, every command waits for it, or for the session's end.
+        failure: What reading the session raises next, instead of giving an event.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class FakeSession:
         formats: tuple[AudioFormat, AudioFormat],
         *,
         keep_audio: bool = True,
+        ending_at: float | None = None,
     ) -> None:
         self.config = config
         self.capabilities = capabilities
@@ -98,10 +101,12 @@ class FakeSession:
         self.commands: list[tuple[object, ...]] = []
         self.heard = bytearray()
         self.heard_bytes = 0
+        self.heard_before: list[int] = []
+        self.failure: Exception | None = None
         self.results: dict[str, str] = {}
         self.closed = False
         self.blocked: anyio.Event | None = None
-        self.ending_at: float | None = None
+        self.ending_at = ending_at
         self._number = number
         self._keep_audio = keep_audio
         self._ids = count(1)
@@ -110,8 +115,14 @@ class FakeSession:
         self._over = False
         self._read_end = False
         self._news = anyio.Event()
+        self._ended = anyio.Event()
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
         self.feed(SessionReady(f"session-{number}", *formats, "fake"))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, read or not."""
+        return self._over
 
     # ── what the vendor does ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,6 +139,8 @@ class FakeSession:
                 self.input_format, self.output_format = event.input_format, event.output_format
             self._feed.send_nowait(event)
             self._over = isinstance(event, SessionEnded)
+        if self._over:
+            self._ended.set()
         self._notify()
 
     def new_id(self, kind: str) -> str:
@@ -194,6 +207,8 @@ class FakeSession:
     async def __anext__(self) -> SessionEvent:
         if self._read_end:
             raise StopAsyncIteration
+        if self.failure is not None:
+            raise self.failure
         try:
             event = await self._events.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
@@ -251,8 +266,7 @@ class FakeSession:
             raise LocalProtocolError(f"no tool call {call_id!r} is open")
         self._calls.discard(call_id)
         self.results[call_id] = text
-        self.commands.append(("result", call_id, text))
-        self._notify()
+        self._record("result", call_id, text)
 
     async def update_instructions(self, instructions: str) -> None:
         """Note it, and nothing else."""
@@ -269,13 +283,19 @@ class FakeSession:
         await self._check()
         if needs and not getattr(self.capabilities, needs):
             raise LocalProtocolError(f"this session cannot {command[0]}")
+        self._record(*command)
+
+    def _record(self, *command: object) -> None:
         self.commands.append(command)
+        self.heard_before.append(self.heard_bytes)
         self._notify()
 
     async def _check(self) -> None:
         await anyio.lowlevel.checkpoint()
-        if self.blocked is not None:
-            await self.blocked.wait()
+        while self.blocked is not None and not (self.blocked.is_set() or self._over):
+            async with anyio.create_task_group() as tasks:  # whichever comes first
+                for change in (self.blocked.wait, self._ended.wait):
+                    tasks.start_soon(_then_cancel, change, tasks.cancel_scope)
         if self._over:
             raise SessionClosed(vendor="fake")
 
@@ -289,6 +309,11 @@ class FakeSession:
         self._events.close()
 
 
+async def _then_cancel(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
+
+
 class FakeProvider(StreamContract):
     """Gives fake sessions, or fails to.
 
@@ -300,13 +325,16 @@ class FakeProvider(StreamContract):
         script: Plays the vendor in each session, in a task of its own that ends with it.
         failures: What opening a session raises, one for each time; None in it is a success, as is everything after it.
         keep_audio: Whether sessions keep the caller's audio.
+        life: Seconds after which sessions say they will end; None where they say nothing of it.
         clock: What `ending_at` is measured by.
 
     Attributes:
         sessions: The last sessions, oldest first.
+        attempts: How often opening one was tried.
         opened: How many were opened in all, `running` how many are open.
         closed: How often `aclose` was called.
         hangs: While True, opening a session never ends.
+        gate: While this is an event that is not set, opening a session waits for it.
     """
 
     def __init__(
@@ -319,6 +347,7 @@ class FakeProvider(StreamContract):
         script: Script | None = None,
         failures: Iterable[Exception | None] = (),
         keep_audio: bool = True,
+        life: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.name = name
@@ -328,7 +357,10 @@ class FakeProvider(StreamContract):
         self.failures = deque(failures)
         self.sessions: deque[FakeSession] = deque(maxlen=KEPT_SESSIONS)
         self.opened = self.running = self.closed = 0
+        self.attempts = 0
         self.hangs = False
+        self.gate: anyio.Event | None = None
+        self.life = life
         self.clock = clock
         self._script = script
         self._keep_audio = keep_audio
@@ -341,9 +373,12 @@ class FakeProvider(StreamContract):
     @asynccontextmanager
     async def connect(self, config: ProcessConfig) -> AsyncIterator[FakeSession]:
         """Open a session; a session that must not interrupt itself does not, and says so."""
+        self.attempts += 1
         await anyio.lowlevel.checkpoint()
         if self.hangs:
             await anyio.sleep_forever()
+        if self.gate is not None:
+            await self.gate.wait()
         failure = self.failures.popleft() if self.failures else None
         if failure is not None:
             raise failure
@@ -355,6 +390,7 @@ class FakeProvider(StreamContract):
             replace(self.capabilities, interrupts_itself=interrupts),
             (self.input_format, self.output_format),
             keep_audio=self._keep_audio,
+            ending_at=None if self.life is None else self.clock.now() + self.life,
         )
         self.sessions.append(session)
         self.running += 1

@@ -8,7 +8,6 @@ from trunkline.realtime.events import (
     ResponseFinished,
     ResponseStarted,
     SessionEvent,
-    SessionReady,
     SpeechStarted,
     SpeechStopped,
     ToolCallRequested,
@@ -16,14 +15,19 @@ from trunkline.realtime.events import (
 )
 from trunkline.realtime.reconnect.history import LONGEST, History
 
-READY = SessionReady("s", TWILIO, TWILIO)
-
 
 def history(*events: SessionEvent, before: tuple[HistoryItem, ...] = ()) -> History:
     told = History(before)
-    for event in (READY, *events):
-        told.take(event)
+    take(told, *events)
     return told
+
+
+def take(told: History, *events: SessionEvent) -> None:
+    for event in events:
+        if isinstance(event, AudioReceived):
+            told.hear_agent(event.item_id, TWILIO.duration_ms(len(event.audio)))
+        else:
+            told.take(event)
 
 
 def lines(told: History) -> list[tuple[str, str]]:
@@ -78,39 +82,24 @@ def test_a_complete_answer_is_not_cut_by_a_break_after_it() -> None:
     assert lines(told) == [("agent", "It is raining")]
 
 
-def test_where_ids_tell_nothing_each_turn_is_still_one_line() -> None:
-    told = history()
-    for number in (1, 2):
-        for event in (
-            SpeechStarted(),
-            UserTranscript(f"question {number}", True),
-            ResponseStarted(),
-            AgentTranscript(f"answer {number}", True),
-            ResponseFinished(),
-        ):
-            told.take(event)
-    assert lines(told) == [("user", "question 1"), ("agent", "answer 1"), ("user", "question 2"), ("agent", "answer 2")]
-
-
 def test_ids_of_another_session_are_other_items() -> None:
     told = history(ResponseStarted("r1"), *spoken("first first", 2), ResponseFinished("r1"))
-    told.take(READY)
+    told.begin_session()
     assert not told.truncate("a1", 1000), "it is cut here, but no present item of the vendor's"
-    for event in (ResponseStarted("r1"), *spoken("second", 1)):
-        told.take(event)
+    take(told, ResponseStarted("r1"), *spoken("second", 1))
     assert told.truncate("a1", 1000)
     assert lines(told) == [("agent", "first"), ("agent", "second")]
 
 
 def test_what_went_before_comes_first_and_what_is_said_in_text_counts() -> None:
     told = history(before=(HistoryItem(role="system", text="It rains."),))
-    told.say("Hello?")
+    told.write("Hello?")
     assert lines(told) == [("system", "It rains."), ("user", "Hello?")]
 
 
 def test_only_the_latest_is_told_and_no_result_without_its_call() -> None:
-    told = history(ToolCallRequested("c1", "f", "{}"))
+    told = history(ToolCallRequested("c1", "f", "{}", "r1"))
     told.answer_call("c1", "lost with its call")
     for number in range(LONGEST - 1):
-        told.say(f"{number}")
+        told.write(f"{number}")
     assert lines(told) == [("user", f"{number}") for number in range(LONGEST - 1)]

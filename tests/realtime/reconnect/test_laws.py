@@ -16,7 +16,7 @@ import anyio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.realtime.reconnect.vendor import MemorySession, MemoryVendor, Rig, conversation
+from tests.realtime.reconnect.conversation import HOUR, Call, conversation, telephone
 from trunkline.errors import ConnectionFailed
 from trunkline.realtime.events import (
     ResponseFinished,
@@ -27,6 +27,7 @@ from trunkline.realtime.events import (
     UserTranscript,
 )
 from trunkline.realtime.reconnect import ReconnectPolicy
+from trunkline.testing.fake_provider import FakeSession
 from trunkline.transport.backoff import Backoff
 
 STEPS = st.lists(
@@ -56,74 +57,68 @@ POLICY = ReconnectPolicy(attempts=1000, backoff=Backoff(first=1, jitter=0))
 class Model:
     """The test's own account of the conversation."""
 
-    call: Rig
+    call: Call
     lot: random.Random
     sent: bytes = b""
     turns: int = 0
     calls: int = 0
     results: dict[str, str] = field(default_factory=dict)
     open_calls: list[str] = field(default_factory=list)
-    unknown: list[tuple[str, int, MemorySession]] = field(default_factory=list)
+    unknown: list[tuple[str, int, FakeSession]] = field(default_factory=list)
     settled: dict[int, int] = field(default_factory=dict)
     """By number of session: the end of the last turn that was known by the time it ended."""
     known: int = 0
 
     async def step(self, what: str) -> None:
-        vendor, session = self.call.vendor, self.call.vendor.last
+        vendor, session = self.call.vendor, self.call.last
         match what:
             case "audio":
                 piece = self.lot.randbytes(8 * self.lot.randrange(1, 100))
                 self.sent += piece
                 await self.call.session.send_audio(piece)
-            case "turn" if session.heard and not session.closed:
+            case "turn" if session.heard and not session.is_over:
                 self.turns += 1
                 name = f"u{self.turns}"
                 end_ms = len(session.heard) // 8
-                session.say(SpeechStarted(name, 0), SpeechStopped(name, end_ms))
+                session.feed(SpeechStarted(name, 0), SpeechStopped(name, end_ms))
                 self.unknown.append((name, self._start(session) + len(session.heard), session))
             case "words" if self.unknown:
                 name, end, told_by = self.unknown.pop(0)
-                if told_by is session and not session.closed:
-                    session.say(UserTranscript("words", True, name))
+                if told_by is session and not session.is_over:
+                    session.feed(UserTranscript("words", True, name))
                     self.known = max(self.known, end)
-            case "answer" if not session.closed:
-                session.say(ResponseStarted(f"r{self.lot.random()}"))
+            case "answer" if not session.is_over:
+                session.feed(ResponseStarted(f"r{self.lot.random()}"))
                 await self.call.settle()
-                session.say(ResponseFinished(next(iter(self.call.session._books.floor.running), ""), "cancelled"))
-            case "call" if not session.closed:
+                for answer in tuple(self.call.session._state.turns.running):
+                    session.feed(ResponseFinished(answer, "cancelled"))
+            case "call" if not session.is_over:
                 self.calls += 1
                 self.open_calls.append(f"c{self.calls}")
-                session.say(ToolCallRequested(self.open_calls[-1], "f", "{}", f"r{self.calls}"))
+                session.feed(ToolCallRequested(self.open_calls[-1], "f", "{}", f"r{self.calls}"))
             case "result" if self.open_calls:
                 await self.call.settle()
                 call_id = self.open_calls.pop(self.lot.randrange(len(self.open_calls)))
                 self.results[call_id] = f"result of {call_id}"
-                with anyio.move_on_after(
-                    0.01
-                ):  # where a session is being made it waits; then it is cancelled before it counts
-                    await self.call.session.send_tool_result(call_id, self.results[call_id])
-                    call_id = ""
-                if call_id:
-                    del self.results[call_id]
-                    self.open_calls.append(call_id)
-            case "break" if not session.closed:
-                session.breaks()
+                await self.call.session.send_tool_result(call_id, self.results[call_id])
+            case "break" if not session.is_over:
+                session.die()
             case "slow":
-                vendor.hold, held = (anyio.Event(), None) if vendor.hold is None else (None, vendor.hold)
+                vendor.gate, held = (anyio.Event(), None) if vendor.gate is None else (None, vendor.gate)
                 if held is not None:
                     held.set()
             case "fail":
                 vendor.failures.append(ConnectionFailed("down"))
             case "wait":
                 await self.call.pass_(1)
-            case "minutes" if vendor.hold is None and not vendor.failures:
+            case "minutes" if vendor.gate is None and not vendor.failures:
                 await self.call.pass_(57 * 60)
             case _:
                 pass
         await self.call.settle()
 
-    def _start(self, session: MemorySession) -> int:
-        return self.sent.index(session.heard[:8]) if session.heard else len(self.sent)
+    def _start(self, session: FakeSession) -> int:
+        return self.sent.index(bytes(session.heard[:8])) if session.heard else len(self.sent)
 
     def check(self) -> None:
         end = 0
@@ -135,15 +130,15 @@ class Model:
             assert start <= end, "law 2"
             end = max(end, start + len(session.heard))
         assert end == len(self.sent), "law 2"
-        last = self.call.vendor.last
-        assert not last.heard or self._start(last) >= self.settled.get(last.number - 1, 0), "law 3"
+        last = self.call.last
+        assert not last.heard or self._start(last) >= self.settled.get(self.call.vendor.opened - 1, 0), "law 3"
         for call_id, result in self.results.items():
             for session in self.call.vendor.sessions:
                 assert self._times(session, call_id, result) <= 1, "law 4"
             assert self._times(last, call_id, result) == 1, "law 4"
 
     @staticmethod
-    def _times(session: MemorySession, call_id: str, result: str) -> int:
+    def _times(session: FakeSession, call_id: str, result: str) -> int:
         history = [item.text for item in session.config.history if item.role == "tool_result"]
         return history.count(result) + session.commands.count(("result", call_id, result))
 
@@ -152,7 +147,7 @@ class Model:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_laws(anyio_backend: str, steps: list[str], seed: int) -> None:
     async def converse() -> None:
-        async with conversation(MemoryVendor(), reconnect=POLICY, watchdog=None, replay_seconds=60) as call:
+        async with conversation(telephone(life=HOUR), reconnect=POLICY, watchdog=None, replay_seconds=60) as call:
             model = Model(call, random.Random(seed))
             for what in steps:
                 before = len(call.vendor.sessions)
@@ -160,9 +155,9 @@ def test_the_laws(anyio_backend: str, steps: list[str], seed: int) -> None:
                 await model.step(what)
                 for number in range(before, len(call.vendor.sessions)):
                     model.settled[number] = known
-            if call.vendor.hold is not None:
-                call.vendor.hold.set()
-                call.vendor.hold = None
+            if call.vendor.gate is not None:
+                call.vendor.gate.set()
+                call.vendor.gate = None
             await call.pass_(200)
             model.check()
 

@@ -9,7 +9,7 @@ import pytest
 
 from trunkline.audio import TWILIO
 from trunkline.clock import ScaledClock
-from trunkline.realtime import OpenAIRealtimeProvider
+from trunkline.realtime import OpenAIRealtimeProvider, RealtimeClient
 from trunkline.realtime.events import (
     AgentTranscript,
     ErrorReported,
@@ -20,7 +20,7 @@ from trunkline.realtime.events import (
     ToolCallRequested,
 )
 from trunkline.realtime.provider import ProcessConfig
-from trunkline.realtime.reconnect import LastingProvider, LastingSession, ReconnectPolicy
+from trunkline.realtime.reconnect import ReconnectingSession
 from trunkline.testing import OpenAIRealtimeSimulator
 from trunkline.testing.brain import CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.openai.faults import Drop
@@ -45,7 +45,7 @@ def answer(history: Sequence[Heard]) -> Sequence[Say | CallTool]:
 class Caller:
     """A line that is never digitally silent, so that each second of it is known again."""
 
-    def __init__(self, session: LastingSession, clock: ScaledClock) -> None:
+    def __init__(self, session: ReconnectingSession, clock: ScaledClock) -> None:
         self._session = session
         self._clock = clock
         self._began = clock.now()
@@ -112,8 +112,7 @@ async def test_a_call_of_61_minutes_loses_neither_audio_nor_a_tools_result() -> 
         openai = OpenAIRealtimeProvider(
             api_key="k", base_url=vendor.url, clock=clock, connect_timeout=3000, ping_interval=None
         )
-        patient = ReconnectPolicy(connect_timeout=3000)
-        provider = LastingProvider(openai, clock=clock, reconnect=patient, watchdog=None)
+        provider = RealtimeClient(openai, clock=clock, connect_timeout=3000, rotate_after=57 * 60, watchdog=None)
         config = ProcessConfig(functions=[TOOL], input_format=TWILIO, output_format=TWILIO)
         async with provider.connect(config) as session, anyio.create_task_group() as tasks:
             caller = Caller(session, clock)
@@ -131,7 +130,7 @@ async def test_a_call_of_61_minutes_loses_neither_audio_nor_a_tools_result() -> 
             tasks.cancel_scope.cancel()
 
     assert len(caller.sent) == 61 * 60 * SECOND
-    assert len(vendor.sessions) == 2
+    assert len(vendor.sessions) == 2, [*caller.of(ErrorReported), *caller.of(SessionRotated)]
     assert [type(event) for event in caller.of(SessionRotated)] == [SessionRotated]
     assert heard_twice(caller, vendor) <= 30 * SECOND
     results = [item["output"] for item in vendor.sessions[1].items if item["type"] == "function_call_output"]
@@ -147,9 +146,7 @@ async def test_a_call_goes_on_through_rotations_and_broken_sockets() -> None:
         openai = OpenAIRealtimeProvider(
             api_key="k", base_url=vendor.url, clock=clock, connect_timeout=100, ping_interval=None
         )
-        provider = LastingProvider(
-            openai, clock=clock, rotate_after=12, reconnect=ReconnectPolicy(connect_timeout=100), watchdog=None
-        )
+        provider = RealtimeClient(openai, clock=clock, rotate_after=12, connect_timeout=100, watchdog=None)
         config = ProcessConfig(functions=[TOOL], input_format=TWILIO, output_format=TWILIO)
         async with provider.connect(config) as session, anyio.create_task_group() as tasks:
             caller = Caller(session, clock)

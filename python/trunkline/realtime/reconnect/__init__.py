@@ -1,14 +1,16 @@
-"""Sessions that outlive the vendor's: replaced before their limit, taken up again when they break or freeze.
+"""Conversations that outlive the sessions they are made of, over one provider or several.
 
-`LastingProvider` wraps a provider and is one itself. What it gives is one session made of many (`leg`), one after the other: each is told
-what went before (`history`), hears again what the one before it may not have understood (`input_log`), and owes what that one owed. A
-replacement is planned for a moment when nobody has the floor (`floor`), and then the old session serves until the new one is ready; a
-session that broke, or that the `watchdog` finds frozen, is replaced at once. The user of the session sees `SessionRotated`.
+`RealtimeClient` (`client`) is a provider made of providers (`candidates`). Its `session` is one conversation; a `supervisor` opens the
+providers' sessions for it, one after the other. Each is told what went before (`history`), hears again what the one before it may not
+have understood (`audio_replay`), and is asked for the answers that are still due (`turn_state`). A session is replaced in time, at a
+quiet moment (`policy`), while it still serves; one that broke, or that the `watchdog` finds frozen, is replaced at once, by the next
+provider if there is one. Whoever uses the conversation sees `SessionRotated`.
 """
 
+from trunkline.realtime.reconnect.candidates import Attempt
+from trunkline.realtime.reconnect.client import Client, ClientStats, RealtimeClient
 from trunkline.realtime.reconnect.policy import ReconnectPolicy
-from trunkline.realtime.reconnect.provider import LastingProvider
-from trunkline.realtime.reconnect.session import LastingSession
+from trunkline.realtime.reconnect.session import ReconnectingSession
 from trunkline.realtime.reconnect.watchdog import Watchdog
 
-__all__ = ["LastingProvider", "LastingSession", "ReconnectPolicy", "Watchdog"]
+__all__ = ["Attempt", "Client", "ClientStats", "RealtimeClient", "ReconnectPolicy", "ReconnectingSession", "Watchdog"]

@@ -1,28 +1,75 @@
-"""The providers of a fallback client: whose turn it is, and who is left alone."""
+"""The providers that a session may come from, in order: who is tried next, and who is left alone for a while."""
 
 import logging
+import math
 from collections import deque
-
-import anyio.abc
+from dataclasses import dataclass
 
 from trunkline.clock import Clock
-from trunkline.errors import AllProvidersFailed, ProviderUnavailable
-from trunkline.realtime.provider import ProcessConfig, RealtimeProvider
-from trunkline.realtime.reconnect.fallback import Attempt, CoolDown, may_fall_back, reason_to_stop
-from trunkline.realtime.reconnect.held_session import HeldSession
+from trunkline.errors import ProviderUnavailable
+from trunkline.realtime.provider import RealtimeProvider
+from trunkline.realtime.reconnect.policy import may_fall_back, retry_after
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 100
+KEPT_ATTEMPTS = 100
 """Attempts that are remembered."""
 
 
-class ProviderPool:
-    """Opens sessions with the first provider that can.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at opening a session.
+
+    Attributes:
+        provider: The provider's name.
+        error: Why it failed; None if it did not.
+        seconds: How long it took.
+    """
+
+    provider: str
+    error: Exception | None
+    seconds: float
+
+
+class CoolDown:
+    """Until when a provider is left alone after it failed.
+
+    Args:
+        failures: How many failures in a row it takes.
+        seconds: How long it then lasts; where the vendor asked for a time, its first failure is enough and that time holds.
+
+    Attributes:
+        until: When it is over, in seconds of the clock.
+        asked_until: Likewise, as far as the vendor asked for it.
+    """
+
+    def __init__(self, *, failures: int, seconds: float) -> None:
+        self._failures = failures
+        self._seconds = seconds
+        self._in_a_row = 0
+        self.until = self.asked_until = -math.inf
+
+    def failed(self, error: Exception, now: float) -> None:
+        """It failed at this moment."""
+        self._in_a_row += 1
+        asked = retry_after(error)
+        if asked is not None:
+            self.asked_until = max(self.asked_until, now + asked)
+            self.until = max(self.until, self.asked_until)
+        elif self._in_a_row >= self._failures:
+            self.until = max(self.until, now + self._seconds)
+
+    def succeeded(self) -> None:
+        """It works."""
+        self._in_a_row = 0
+        self.until = self.asked_until = -math.inf
+
+
+class Candidates:
+    """The providers of a client, and how each of them fared; shared by all of its conversations.
 
     Args:
         providers: In the order in which they are tried.
-        connect_timeout: Seconds that each has.
         failures: How many failures in a row it takes until one is left alone.
         cool_down: For how many seconds.
         clock: Where time comes from.
@@ -31,28 +78,21 @@ class ProviderPool:
         attempts: The last tries.
         tried: How many there were in all.
         failed: How many of them were in vain.
-        failovers: How many sessions were opened in place of one that broke.
+        failovers: How many sessions were taken over by another provider.
     """
 
     def __init__(
-        self,
-        providers: tuple[RealtimeProvider, ...],
-        *,
-        connect_timeout: float,
-        failures: int,
-        cool_down: float,
-        clock: Clock,
+        self, providers: tuple[RealtimeProvider, ...], *, failures: int, cool_down: float, clock: Clock
     ) -> None:
         self.providers = providers
-        self.attempts: deque[Attempt] = deque(maxlen=REMEMBERED)
+        self.attempts: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
         self.tried = self.failed = self.failovers = 0
-        self._connect_timeout = connect_timeout
         self._failures = failures
         self._cool_down = cool_down
         self._clock = clock
         self._states: dict[int, CoolDown] = {}
 
-    def keep(self, providers: tuple[RealtimeProvider, ...]) -> None:
+    def replace(self, providers: tuple[RealtimeProvider, ...]) -> None:
         """Try these from now on."""
         self.providers = providers
         self._states = {id(one): self._states[id(one)] for one in providers if id(one) in self._states}
@@ -69,61 +109,44 @@ class ProviderPool:
 
     def cooling(self) -> tuple[str, ...]:
         """The names of those that are left alone at the moment."""
-        return tuple(provider.name for provider in self.providers if self._wait(provider) > 0)
+        return tuple(provider.name for provider in self.providers if self._cooling_for(provider) > 0)
 
-    async def open(
-        self, config: ProcessConfig, tasks: anyio.abc.TaskGroup, *, instead_of: RealtimeProvider | None = None
-    ) -> tuple[HeldSession, list[tuple[str, Exception]]]:
-        """A session, kept open by a task of its own, and the attempts that failed before it, as (name, error).
+    def in_order(self, after: RealtimeProvider | None = None) -> list[RealtimeProvider]:
+        """All of them, those that are left alone last.
 
         Args:
-            config: How it should be.
-            tasks: Where that task runs.
-            instead_of: Whose session it follows, which broke.
-
-        Raises:
-            ProviderUnavailable: There is none.
-            AllProvidersFailed: None could open one.
-            TrunklineError: One failed in a way that is no reason to try another.
+            after: Whose session broke: those that follow it come first, and itself at last.
         """
-        self.first()
-        failures: list[tuple[str, Exception]] = []
-        for provider in self._order(instead_of):
-            held = HeldSession(provider, config)
-            tasks.start_soon(held.hold, name=f"trunkline session with {provider.name}")
-            began = self._clock.now()
-            try:
-                await held.opened(self._connect_timeout, self._clock)
-            except Exception as error:
-                self._note(provider, error, began)
-                if (reason := reason_to_stop(error)) is error:
-                    raise
-                if reason is not None:
-                    raise reason from error
-                self._state(provider).failed(error, self._clock.now())
-                failures.append((provider.name, error))
-            else:
-                self._note(provider, None, began)
-                self.failovers += instead_of is not None
-                return held, failures
-        raise AllProvidersFailed(failures) from (failures[-1][1] if failures else None)
+        places = [place + 1 for place, provider in enumerate(self.providers) if provider is after]
+        start = places[0] if places else 0
+        return sorted((*self.providers[start:], *self.providers[:start]), key=self._cooling_for)
 
-    def died(self, provider: RealtimeProvider, error: Exception) -> None:
+    def asked_wait(self, provider: RealtimeProvider) -> float:
+        """Seconds for which its vendor still asks to be left alone."""
+        return max(0.0, self._state(provider).asked_until - self._clock.now())
+
+    # ── how they fare ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, provider: RealtimeProvider, began: float) -> None:
+        """A session was opened, at which it was tried from `began` on."""
+        self._note(provider, None, began)
+
+    def not_opened(self, provider: RealtimeProvider, error: Exception, began: float) -> None:
+        """No session could be opened."""
+        self._note(provider, error, began)
+        log.warning("no session with %s: %s", provider.name, error)
+        self.broke(provider, error)
+
+    def broke(self, provider: RealtimeProvider, error: Exception) -> None:
         """A session broke, which counts like one that could not be opened."""
         if may_fall_back(error):
             self._state(provider).failed(error, self._clock.now())
 
     def answered(self, provider: RealtimeProvider) -> None:
-        """A session was of use: what its provider failed in before is forgiven."""
+        """A session was of use: what its provider failed in before is forgotten."""
         self._state(provider).succeeded()
 
-    def _order(self, lost: RealtimeProvider | None) -> list[RealtimeProvider]:
-        """All, the cooling ones last; in place of a session that broke, first those that follow its provider, and itself at last."""
-        places = [place + 1 for place, provider in enumerate(self.providers) if provider is lost]
-        after = places[0] if places else 0
-        return sorted((*self.providers[after:], *self.providers[:after]), key=self._wait)
-
-    def _wait(self, provider: RealtimeProvider) -> float:
+    def _cooling_for(self, provider: RealtimeProvider) -> float:
         return max(0.0, self._state(provider).until - self._clock.now())
 
     def _state(self, provider: RealtimeProvider) -> CoolDown:
@@ -132,6 +155,4 @@ class ProviderPool:
     def _note(self, provider: RealtimeProvider, error: Exception | None, began: float) -> None:
         self.attempts.append(Attempt(provider=provider.name, error=error, seconds=self._clock.now() - began))
         self.tried += 1
-        if error is not None:
-            self.failed += 1
-            log.warning("no session with %s: %s", provider.name, error)
+        self.failed += error is not None

@@ -1,25 +1,23 @@
-"""Several providers as one: where the first cannot, the next does."""
+"""Providers as one, whose conversations outlive the providers' sessions."""
 
-import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.abc
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import DeadlineExceeded, InvalidConfig, SessionClosed, UnknownProvider
-from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.realtime.reconnect import LastingProvider, LastingSession, ReconnectPolicy
-from trunkline.realtime.reconnect.candidates import ProviderPool
-from trunkline.realtime.reconnect.fallback import Attempt
-from trunkline.realtime.reconnect.pooled_session import PooledProvider
-from trunkline.realtime.reconnect.session import without_limit
+from trunkline.realtime.provider import Capabilities, ProcessConfig, RealtimeProvider
+from trunkline.realtime.reconnect.candidates import Attempt, Candidates
+from trunkline.realtime.reconnect.policy import ReconnectPolicy, SessionPolicy
+from trunkline.realtime.reconnect.session import ReconnectingSession
+from trunkline.realtime.reconnect.watchdog import Watchdog
 from trunkline.realtime.stream import StreamContract
 
+_WATCHDOG = Watchdog()
 CLOSE_TIMEOUT = 5.0
 """Seconds that each session and each provider has to close."""
 
@@ -44,24 +42,30 @@ class ClientStats:
 
 
 class RealtimeClient(StreamContract):
-    """A provider made of providers: sessions come from the first one that can open them.
+    """A provider made of providers, whose conversations outlive the sessions they are made of.
 
-    A refused key or configuration is raised at once, as it would be hidden otherwise; after any other failure the next provider is tried
-    (`trunkline.realtime.reconnect.fallback.may_fall_back`). A provider that fails repeatedly is left alone for a while; one that says
-    how long (`retry_after`), for so long: until then it is tried after all others. Every failed attempt is an `ErrorReported`, not
-    fatal, of the session that came of it, and one of `attempts`.
+    A conversation begins with the first provider that can open a session. A refused key or configuration is raised at once, as it would
+    be hidden otherwise; after any other failure the next provider is tried (`trunkline.realtime.reconnect.policy.may_fall_back`). A
+    provider that fails repeatedly is left alone for a while; one that says how long (`retry_after`), for so long: until then it is tried
+    after all others. Every failed attempt is an `ErrorReported`, not fatal, of the session that came of it, and one of `attempts`.
 
-    With `failover` a conversation outlives its session. If that breaks or freezes, the next provider takes it up, the first one again at
-    last: it is told what was said, hears again what had not been understood, and what the program sends meanwhile waits for it. The
-    formats stay those of the first session. All this is `LastingProvider`, so the providers need not be of that kind themselves.
+    From then on a session that comes to its end is replaced at a quiet moment, while it still serves. When one breaks, freezes, or cannot
+    answer any more, the next provider takes the conversation up, the same one at last: it is told what was said, hears again what had not
+    been understood, and what the program sends meanwhile waits for it. There a provider whose key is refused is passed over, and the
+    conversation ends when none is left. Formats may change with the session (`SessionRotated`).
 
     Options that only one vendor understands, such as a voice, belong to the providers rather than to the `ProcessConfig` they share.
+    Providers and client must go by one clock, as `RealtimeSession.ending_at` is compared with it.
 
     Args:
         providers: The primary, then its fallbacks in order. None at all is allowed: every session then fails with `ProviderUnavailable`.
         connect_timeout: Seconds that each provider has to open a session.
-        failover: Whether another provider takes up the conversation when a session breaks.
-        replay_seconds: How much of the caller's audio is kept for it.
+        failover: Whether another provider may take up a conversation that has begun; else it stays with the one it began with.
+        rotate_after: Seconds after which a session is replaced at the next quiet moment; by default 95 % of its life, and never where the
+            vendor does not say when it ends.
+        reconnect: How hard to try when a session is gone.
+        watchdog: When a session counts as frozen; None for never.
+        replay_seconds: How much of the caller's audio is kept for a new session, at most.
         failures: How many failures in a row it takes until a provider is left alone.
         cool_down: For how many seconds.
         clock: Where time comes from.
@@ -74,45 +78,53 @@ class RealtimeClient(StreamContract):
         self,
         *providers: RealtimeProvider,
         connect_timeout: float = 10.0,
-        failover: bool = False,
+        failover: bool = True,
+        rotate_after: float | None = None,
+        reconnect: ReconnectPolicy | None = None,
+        watchdog: Watchdog | None = _WATCHDOG,
         replay_seconds: float = 30.0,
         failures: int = 3,
         cool_down: float = 30.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         numbers = {"connect_timeout": connect_timeout, "replay_seconds": replay_seconds, "failures": failures}
-        for field, value in numbers.items():
-            if value <= 0:
+        for field, value in (numbers | {"rotate_after": rotate_after}).items():
+            if value is not None and not value > 0:
                 raise InvalidConfig(field, f"must be above 0, got {value!r}")
         if cool_down < 0:
             raise InvalidConfig("cool_down", f"must not be negative, got {cool_down!r}")
-        self._pool = ProviderPool(
-            providers, connect_timeout=connect_timeout, failures=failures, cool_down=cool_down, clock=clock
+        self._candidates = Candidates(providers, failures=failures, cool_down=cool_down, clock=clock)
+        self._policy = SessionPolicy(
+            connect_timeout=connect_timeout,
+            failover=failover,
+            rotate_after=rotate_after,
+            reconnect=reconnect or ReconnectPolicy(),
+            watchdog=watchdog,
+            replay_seconds=replay_seconds,
         )
-        self._connect_timeout = connect_timeout
-        self._failover = failover
-        self._replay_seconds = replay_seconds
         self._clock = clock
-        self._sessions: set[RealtimeSession] = set()
-        self._closed = False
+        self._sessions: set[ReconnectingSession] = set()
+        self._closing: anyio.Event | None = None
         self._dropped_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"RealtimeClient({', '.join(self.names)})"
 
     # ── who is there ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def name(self) -> str:
-        """It is "fallback"; the providers' own names are in `names`."""
-        return "fallback"
+        """The provider's name if there is one alone, else "fallback"; the providers' own names are in `names`."""
+        return self.all[0].name if len(self.all) == 1 else "fallback"
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the primary's sessions can do; an open session tells its own.
+        """What the primary's sessions can do; an open session tells what its present one can.
 
         Raises:
             ProviderUnavailable: There is no provider.
         """
-        able = self._pool.first().capabilities
-        return without_limit(able) if self._failover else able
+        return self._candidates.first().capabilities
 
     @property
     def primary(self) -> RealtimeProvider | None:
@@ -127,7 +139,7 @@ class RealtimeClient(StreamContract):
     @property
     def all(self) -> tuple[RealtimeProvider, ...]:
         """The primary and its fallbacks."""
-        return self._pool.providers
+        return self._candidates.providers
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,53 +159,57 @@ class RealtimeClient(StreamContract):
 
     def set_primary(self, provider: RealtimeProvider) -> None:
         """Try this provider first from now on, in place of the present primary; if it is one of the fallbacks, it is none any more."""
-        self._pool.keep((provider, *(other for other in self.fallbacks if other is not provider)))
+        self._candidates.replace((provider, *(other for other in self.fallbacks if other is not provider)))
 
     def set_fallbacks(self, *providers: RealtimeProvider) -> None:
         """Try these after the primary from now on; without a primary the first of them becomes it."""
-        self._pool.keep((*self.all[:1], *providers))
+        self._candidates.replace((*self.all[:1], *providers))
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The last attempts at opening a session, oldest first, a hundred at most."""
-        return tuple(self._pool.attempts)
+        return tuple(self._candidates.attempts)
 
     @property
     def stats(self) -> ClientStats:
         """The figures so far."""
         return ClientStats(
-            attempts=self._pool.tried,
-            failed_attempts=self._pool.failed,
-            failovers=self._pool.failovers,
-            dropped_bytes=self._dropped_bytes + sum(map(_dropped, self._sessions)),
-            cooling=self._pool.cooling(),
+            attempts=self._candidates.tried,
+            failed_attempts=self._candidates.failed,
+            failovers=self._candidates.failovers,
+            dropped_bytes=self._dropped_bytes + sum(session.dropped_bytes for session in self._sessions),
+            cooling=self._candidates.cooling(),
         )
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
-    async def connect(self, config: ProcessConfig) -> AsyncIterator[RealtimeSession]:
-        """Open a session with the first provider that can: `async with client.connect(config) as session`.
+    async def connect(self, config: ProcessConfig) -> AsyncIterator[ReconnectingSession]:
+        """Begin a conversation: `async with client.connect(config) as session`.
+
+        Each provider is tried once: nobody is waiting in a conversation yet, and whoever calls this knows what to do.
 
         Raises:
             ProviderUnavailable: There is no provider.
-            AllProvidersFailed: Every provider failed; it carries each attempt.
+            AllProvidersFailed: All of several providers failed; it carries each attempt. An only provider's own error is raised instead.
             ProviderError: A provider refused what the others would refuse, too, or must not be asked (`AuthFailed`, `RequestRejected`).
             InvalidConfig: Likewise.
             SessionClosed: The client is closed.
         """
-        if self._closed:
+        if self._closing is not None:
             raise SessionClosed("the client is closed")
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
+            session = ReconnectingSession(self._candidates, config, self._policy, tasks=tasks, clock=self._clock)
             try:
-                async with self._source(tasks).connect(config) as session:
-                    self._sessions.add(session)
-                    try:
-                        yield session
-                    finally:
-                        self._sessions.discard(session)
-                        self._dropped_bytes += _dropped(session)
+                await session.open()
+                self._sessions.add(session)
+                try:
+                    yield session
+                finally:
+                    self._sessions.discard(session)
+                    self._dropped_bytes += session.dropped_bytes
+                    await session.aclose()
             except Exception as error:  # noqa: BLE001 - raised below, where no task group wraps it
                 failure = error
             finally:
@@ -201,41 +217,40 @@ class RealtimeClient(StreamContract):
         if failure is not None:
             raise failure
 
-    def _source(self, tasks: anyio.abc.TaskGroup) -> RealtimeProvider:
-        """What the sessions of one conversation come from."""
-        provider = PooledProvider(self._pool, tasks, is_last=not self._failover)
-        if not self._failover:
-            return provider
-        patience = self._connect_timeout * (len(self.all) + 1)
-        policy = ReconnectPolicy(connect_timeout=patience)
-        return LastingProvider(provider, reconnect=policy, replay_seconds=self._replay_seconds, clock=self._clock)
-
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def aclose(self) -> None:
-        """End all sessions and close all providers; any number of times.
+        """End all conversations and close all providers; any number of times, also if you are cancelled.
 
         Raises:
             Exception: What a provider raised, or that it was too slow; if several did so, an `ExceptionGroup` of all.
         """
-        if self._closed:
+        if self._closing is not None:
+            await self._closing.wait()
             return
-        self._closed = True
+        self._closing = anyio.Event()
         errors: list[Exception] = []
-        for one in (*self._sessions, *self.all):
-            close = getattr(one, "aclose", None) or getattr(one, "close", None)
-            try:
-                with self._clock.move_on_after(CLOSE_TIMEOUT) as deadline:
-                    if close is not None and inspect.isawaitable(closing := close()):
-                        await closing
-                if deadline.cancelled_caught:
-                    errors.append(DeadlineExceeded(f"closing {getattr(one, 'name', 'a session')}", CLOSE_TIMEOUT))
-            except Exception as error:  # noqa: BLE001 - raised when all are closed
-                errors.append(error)
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                for session in self._sessions:
+                    tasks.start_soon(self._close, "a session", session.aclose, errors)
+            async with anyio.create_task_group() as tasks:
+                for provider in self.all:
+                    tasks.start_soon(self._close, provider.name, provider.aclose, errors)
+        self._closing.set()
         if len(errors) == 1:
             raise errors[0]
         if errors:
             raise ExceptionGroup("what the client holds could not all be closed", errors)
+
+    async def _close(self, name: str, close: Callable[[], Awaitable[None]], errors: list[Exception]) -> None:
+        try:
+            with self._clock.move_on_after(CLOSE_TIMEOUT) as deadline:
+                await close()
+            if deadline.cancelled_caught:
+                errors.append(DeadlineExceeded(f"closing {name}", CLOSE_TIMEOUT))
+        except Exception as error:  # noqa: BLE001 - raised when all are closed
+            errors.append(error)
 
     close = aclose
 
@@ -246,10 +261,6 @@ class RealtimeClient(StreamContract):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _dropped(session: RealtimeSession) -> int:
-    return session.dropped_bytes if isinstance(session, LastingSession) else 0
 
 
 Client = RealtimeClient

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trunkline.audio import AudioFormat
 from trunkline.conversation import HistoryItem, SpokenText
 from trunkline.realtime import events
 
@@ -16,7 +15,7 @@ LONGEST = 500
 class _Spoken:
     role: Literal["user", "agent"]
     speech: SpokenText = field(default_factory=SpokenText)
-    audio_bytes: int = 0
+    audio_ms: float = 0.0
 
 
 class History:
@@ -34,26 +33,20 @@ class History:
         self._spoken: dict[tuple[str, str], _Spoken] = {}
         self._earlier: dict[str, _Spoken] = {}
         self._unfinished: list[_Spoken] = []
-        self._format: AudioFormat | None = None
         self._is_audible = False
 
+    def begin_session(self) -> None:
+        """Ids are a session's own: the next session's may be the same, but only the last one's are still cut by the caller."""
+        self._earlier |= {item_id: line for (role, item_id), line in self._spoken.items() if role == "agent"}
+        self._spoken = {}
+
     def take(self, event: events.SessionEvent) -> None:
-        """Something happened in the session."""
+        """Something happened in the session, other than that audio came."""
         match event:
-            case events.SessionReady():
-                self._begin_session(event.output_format)
-            case events.SpeechStarted(item_id) if not item_id:
-                self._spoken.pop(("user", ""), None)
-            case events.SpeechStarted(item_id) | events.SpeechStopped(item_id):
+            case events.SpeechStarted(item_id) | events.SpeechStopped(item_id) | events.UserTurnCommitted(item_id):
                 self._line("user", item_id)
             case events.UserTranscript(text, is_final, item_id):
                 self._line("user", item_id).speech.add_text(text, is_final=is_final)
-                if is_final and not item_id:
-                    self._spoken.pop(("user", ""), None)
-            case events.ResponseStarted():
-                self._spoken.pop(("agent", ""), None)
-            case events.AudioReceived(audio, item_id):
-                self._heard(self._line("agent", item_id), len(audio))
             case events.AgentTranscript(text, is_final, item_id):
                 self._line("agent", item_id).speech.add_text(text, is_final=is_final)
             case events.ResponseFinished():
@@ -65,7 +58,14 @@ class History:
             case _:
                 pass
 
-    def say(self, text: str) -> None:
+    def hear_agent(self, item_id: str, ms: float) -> None:
+        """So much audio of an item of the agent's came."""
+        self._is_audible = True
+        line = self._line("agent", item_id)
+        line.audio_ms += ms
+        line.speech.add_audio(int(line.audio_ms))
+
+    def write(self, text: str) -> None:
         """The user said something in text."""
         self._lines.append(HistoryItem(role="user", text=text))
 
@@ -99,12 +99,6 @@ class History:
         calls = {item.call_id for item in told if item.role == "tool_call"}
         return tuple(item for item in told if item.role != "tool_result" or item.call_id in calls)
 
-    def _begin_session(self, output_format: AudioFormat) -> None:
-        """Ids are a session's own: the next session's may be the same, but only the last one's are still cut by the caller."""
-        self._format = output_format
-        self._earlier |= {item_id: line for (role, item_id), line in self._spoken.items() if role == "agent"}
-        self._spoken = {}
-
     def _line(self, role: Literal["user", "agent"], item_id: str) -> _Spoken:
         line = self._spoken.get((role, item_id))
         if line is None:
@@ -113,9 +107,3 @@ class History:
             if role == "agent":
                 self._unfinished.append(line)
         return line
-
-    def _heard(self, line: _Spoken, audio_bytes: int) -> None:
-        self._is_audible = True
-        line.audio_bytes += audio_bytes
-        if self._format is not None:
-            line.speech.add_audio(int(self._format.duration_ms(line.audio_bytes)))

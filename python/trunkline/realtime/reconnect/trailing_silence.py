@@ -6,7 +6,7 @@ QUIET_DBFS = -46.0
 """Audio below this is silence to every voice activity detector; what is louder may honestly be taken for speech that goes on."""
 
 
-class Silence:
+class TrailingSilence:
     """Measures the silence that a stream of audio ends with."""
 
     def __init__(self, audio_format: AudioFormat) -> None:

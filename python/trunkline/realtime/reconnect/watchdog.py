@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trunkline.errors import InvalidConfig
-from trunkline.realtime.reconnect.turn_state import Floor
+from trunkline.realtime.reconnect.turn_state import TurnState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,8 @@ class Watchdog:
 
     1. An answer runs, and neither its end nor anything else of it came. Counted from when the audio received so far has been played, as
        some vendors end an answer only then, and not while a tool works.
-    2. An answer was asked for and did not begin. Not while the user speaks or a tool works: then it has to wait.
+    2. An answer was asked for and did not begin. Not while the user speaks or a tool works: then it has to wait; and not if an
+       error came since, as that may have been its refusal.
     3. The user's turn ended, and not even a transcript came, from a vendor that has followed up a turn by itself before.
     4. The user began to speak, and the end of it was not told although the audio sent since has long been silent.
 
@@ -34,21 +35,21 @@ class Watchdog:
         if not self.patience > 0:
             raise InvalidConfig("patience", f"must be above 0, got {self.patience!r}")
 
-    def frozen_from(self, floor: Floor, *, silent_ms: float) -> float:
+    def frozen_from(self, turns: TurnState, *, silent_ms: float) -> float:
         """When the session counts as frozen, if nothing comes until then; infinity if nothing is due.
 
         Args:
-            floor: The state of the conversation.
+            turns: Whose turn it is.
             silent_ms: Milliseconds of silence that the user's audio ends with; only looked at while the user speaks.
         """
-        if floor.calls:
+        if turns.calls:
             return math.inf
-        if floor.running:
-            return max(floor.last_event, floor.heard_until) + self.patience
-        if floor.user_speaks:
-            return floor.last_event + self.patience if silent_ms >= 1000 * self.patience else math.inf
-        if floor.wishes:
-            return max(floor.last_event, floor.last_wish) + self.patience
-        if floor.turn_waits and floor.follows_up:
-            return floor.last_event + self.patience
+        if turns.running:
+            return max(turns.last_event, turns.heard_until) + self.patience
+        if turns.user_speaks:
+            return turns.last_event + self.patience if silent_ms >= 1000 * self.patience else math.inf
+        if turns.is_request_due:
+            return max(turns.last_event, turns.last_request) + self.patience
+        if turns.turn_waits and turns.follows_up:
+            return turns.last_event + self.patience
         return math.inf

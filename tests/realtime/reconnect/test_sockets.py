@@ -134,7 +134,7 @@ async def test_the_primary_dies_in_the_middle(fault: type[Drop] | type[Close]) -
         OpenAIRealtimeSimulator(brain=ScriptedBrain()) as vendor,
     ):
         dying.script([fault(on="input_audio_buffer.append", nth=60)])
-        client = RealtimeClient(_provider(dying.url), _provider(vendor.url), failover=True)
+        client = RealtimeClient(_provider(dying.url), _provider(vendor.url))
         audio, rotated = _said(300), anyio.Event()
         with anyio.fail_after(20):
             async with (
