@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import anyio
 
 from trunkline.audio import AudioFormat
-from trunkline.telephony.line import PortTraits
+from trunkline.telephony.line import LineTraits
 
 
 class ClockedPort:
-    """A `CarrierPort` that hands its frames to one reader, a frame at a time.
+    """A `CallLine` that hands its frames to one reader, a frame at a time.
 
     Nothing confirms what is heard, so the lead is short and the clock decides. What waits for the reader is bounded by the lead of playout
     as long as the reader keeps up; `clear` empties it.
@@ -21,7 +21,7 @@ class ClockedPort:
     """
 
     def __init__(self, audio_format: AudioFormat, *, max_lead_ms: int = 60) -> None:
-        self.traits = PortTraits(format=audio_format, returns_marks=False, max_lead_ms=max_lead_ms)
+        self.traits = LineTraits(format=audio_format, returns_marks=False, max_lead_ms=max_lead_ms)
         self._frame = audio_format.frame_bytes(self.traits.frame_ms)
         self._frames: deque[bytes] = deque()
         self._news = anyio.Event()

@@ -14,7 +14,14 @@ import anyio.abc
 from trunkline.audio import PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat, StreamConverter
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
-from trunkline.errors import InvalidConfig, SessionClosed, TransportError, TrunklineError
+from trunkline.errors import (
+    ConnectionLost,
+    InvalidConfig,
+    RemoteProtocolError,
+    SessionClosed,
+    TransportError,
+    TrunklineError,
+)
 from trunkline.pipeline.audio_out import ClockedPort
 from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import Event, EventLog, EventType
@@ -24,7 +31,8 @@ from trunkline.pipeline.tool_calls import ToolCalls
 from trunkline.pipeline.turn_control import Dialogue
 from trunkline.realtime import events as happened
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.telephony.line import CarrierPort
+from trunkline.telephony.line import CallLine
+from trunkline.wire.telephony.events import DtmfReceived, MarkReceived, MediaReceived, StreamStopped
 
 logger = logging.getLogger("trunkline.pipeline")
 
@@ -42,7 +50,7 @@ SEND_WAIT = 0.2
 
 
 class RealtimeBridge:
-    """Joins one call to one session; `async with RealtimeBridge(config, port=port) as bridge` owns its tasks.
+    """Joins one call to one session; `async with RealtimeBridge(config, line=line) as bridge` owns its tasks.
 
     Whatever fails ends up as events: an `error`, then `session_ended` with the reason. Nothing but misuse raises.
 
@@ -52,17 +60,17 @@ class RealtimeBridge:
         clock: What everything is timed by.
     """
 
-    def __init__(self, config: BridgeConfig, *, port: CarrierPort | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: BridgeConfig, *, line: CallLine | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._config = config
         self._clock = clock
-        self._ear_of_caller = ClockedPort(config.from_format) if port is None else None
-        line = port or self._ear_of_caller
-        assert line is not None  # noqa: S101 - one of the two
-        self._carrier_format = line.traits.format
+        self._ear_of_caller = ClockedPort(config.from_format) if line is None else None
+        self._line = line
+        out: Any = line or self._ear_of_caller
+        self._carrier_format = out.traits.format
         self._log = EventLog(clock)
         self._metrics = MetricsCollector(clock)
         self._dialogue = Dialogue(
-            port=line,
+            port=out,
             policy=config.interruption,
             log=self._log,
             metrics=self._metrics,
@@ -95,6 +103,7 @@ class RealtimeBridge:
         self._owner: anyio.abc.TaskGroup | None = None
         self._begun = False
         self._over = anyio.Event()
+        self._gone = anyio.Event()
 
     @classmethod
     def for_twilio(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
@@ -164,15 +173,18 @@ class RealtimeBridge:
         self._begun = True
         task_group.start_soon(self._run, name="trunkline bridge")
 
-    async def close(self, reason: str = "closed") -> None:
+    async def close(self, reason: str = "closed", after_speech: bool = False) -> None:
         """End the call: any number of times, from any task; returns when nothing of it is left, after `close_timeout` at the latest."""
+        if after_speech:
+            while self._dialogue.playout.speaking and not self._over.is_set():
+                await self._clock.sleep_until(self._clock.now() + 0.02)
         self._end(reason)
         if not self._begun:
             self._begun = True
-            self._finish()
+            self._gone.set()
         else:
             with anyio.move_on_after(self._config.close_timeout, shield=True):
-                await self._over.wait()
+                await self._gone.wait()
 
     @property
     def is_over(self) -> bool:
@@ -280,18 +292,16 @@ class RealtimeBridge:
         try:
             with self._scope:
                 await self._converse()
-        except* TransportError as lost:
-            logger.info("the carrier's line is gone: %s", _first(lost))
-            self._reason = "line_lost"
         except* TrunklineError as failed:
             self._dialogue.report(_first(failed))
-            self._reason = "provider_failed"
+            self._end("provider_failed")
         except* Exception as bugs:
             logger.exception("a call ends because of a defect")
             self._dialogue.report(_first(bugs))
-            self._reason = "internal_error"
+            self._end("internal_error")
         finally:
-            self._finish()
+            self._end(self._reason)
+            self._gone.set()
 
     def _finish(self) -> None:
         self._session = None
@@ -315,9 +325,49 @@ class RealtimeBridge:
             output_format=asked,
             allow_interruption=own.allow_interruption and self._config.interruption.left_to_provider,
         )
+        async with anyio.create_task_group() as reading:
+            if self._line is not None:
+                reading.start_soon(self._read_line, self._line, name="trunkline line")
+            await self._hold(config)
+            reading.cancel_scope.cancel()
+
+    async def _read_line(self, line: CallLine) -> None:
+        tolerated = 50
+        while tolerated:
+            try:
+                event = await line.receive()
+            except RemoteProtocolError as error:
+                tolerated -= 1
+                self._dialogue.report(error)
+                continue
+            except ConnectionLost as error:
+                return self._end("caller_hung_up" if error.clean else "line_lost")
+            except TransportError as error:
+                self._dialogue.report(error)
+                return self._end("line_lost")
+            match event:
+                case MediaReceived():
+                    await self.send_audio(event.payload)
+                case MarkReceived():
+                    self.mark_received(event.name)
+                case DtmfReceived():
+                    self.key_pressed(event.digit)
+                case StreamStopped():
+                    return self._end("caller_hung_up")
+        return self._end("protocol_errors")
+
+    async def _play(self) -> None:
+        try:
+            await self._dialogue.playout.run()
+        except TransportError:
+            with self._clock.move_on_after(2):
+                await self._over.wait()  # the reader tells why
+            self._end("line_lost")
+
+    async def _hold(self, config: ProcessConfig) -> None:
         connection = self._config.provider.connect(config)
         async with connection as session, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._dialogue.playout.run, name="trunkline playout")
+            tasks.start_soon(self._play, name="trunkline playout")
             tasks.start_soon(self._send_uplink, session, name="trunkline uplink")
             tasks.start_soon(self._decide_in_time, name="trunkline interruption")
             self._tools.begin(tasks, session)
@@ -338,9 +388,10 @@ class RealtimeBridge:
             tasks.cancel_scope.cancel()
 
     def _end(self, reason: str) -> None:
-        if not self._scope.cancel_called and not self._over.is_set():
+        if not self._over.is_set():
             self._reason = reason
             self._scope.cancel()
+            self._finish()
 
     async def _ready(self, session: RealtimeSession, event: happened.SessionReady) -> None:
         if event.input_format != self._carrier_format:
@@ -358,7 +409,7 @@ class RealtimeBridge:
             passes_through=event.input_format == event.output_format == self._carrier_format,
         )
         if self._config.greeting:
-            await session.create_response(f'Greet the caller. Say exactly: "{self._config.greeting}"')
+            await session.say(self._config.greeting)
 
     async def _send_uplink(self, session: RealtimeSession) -> None:
         """Send what the caller says as it comes; what piled up goes in one message.

@@ -52,3 +52,6 @@ class BridgeConfig:
             raise InvalidConfig("buffer_size", f"must be at least 1, got {self.buffer_size!r}")
         if self.lead_ms is not None and self.lead_ms < 20:
             raise InvalidConfig("lead_ms", f"must be at least 20, got {self.lead_ms!r}")
+        from trunkline.tools import ToolDispatcher
+
+        ToolDispatcher([*self.process_config.functions, *self.tools], self.tool_handlers)

@@ -9,7 +9,7 @@ import anyio
 from trunkline.audio import RingBuffer
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
-from trunkline.telephony.line import CarrierPort
+from trunkline.telephony.line import CallLine
 
 _TINY_MS = 1e-6
 """What sums of floats may be off by: no clock tells a moment so little ahead from now, so it cannot be waited for."""
@@ -47,7 +47,7 @@ class Playout:
 
     def __init__(
         self,
-        port: CarrierPort,
+        port: CallLine,
         *,
         clock: Clock = SYSTEM_CLOCK,
         on_started: Callable[[str], None],

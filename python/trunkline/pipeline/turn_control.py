@@ -14,7 +14,7 @@ from trunkline.pipeline.playout import Playout
 from trunkline.pipeline.transcript import Transcript
 from trunkline.realtime import events as happened
 from trunkline.realtime.provider import RealtimeSession
-from trunkline.telephony.line import CarrierPort
+from trunkline.telephony.line import CallLine
 
 logger = logging.getLogger("trunkline.pipeline")
 
@@ -36,7 +36,7 @@ class Dialogue:
     def __init__(
         self,
         *,
-        port: CarrierPort,
+        port: CallLine,
         policy: InterruptionPolicy,
         log: EventLog,
         metrics: MetricsCollector,

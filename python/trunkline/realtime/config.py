@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from trunkline.errors import InvalidConfig, ToolError
+from trunkline.errors import InvalidConfig
 from trunkline.realtime.provider import FunctionCallHandler, ProcessConfig, RealtimeProvider
 from trunkline.tools.definition import ToolDefinition
 from trunkline.tools.dispatch import ToolDispatcher
@@ -62,12 +62,12 @@ class RealtimeConfig:
     on_function_call: FunctionCallHandler | None = None
     temperature: float | None = None
     vad_mode: VADMode = VADMode.SERVER
-    vad_threshold: float = 0.5
-    vad_prefix_padding_ms: int = 300
-    vad_silence_duration_ms: int = 500
-    max_tokens: int = 4096
-    transcribe_input: bool = True
-    transcribe_output: bool = True
+    vad_threshold: float | None = None
+    vad_prefix_padding_ms: int | None = None
+    vad_silence_duration_ms: int | None = None
+    max_tokens: int | None = None
+    transcribe_input: bool | None = None
+    transcribe_output: bool | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -76,10 +76,10 @@ class RealtimeConfig:
             raise InvalidConfig("vad_mode", f"must be server, manual or disabled, got {self.vad_mode!r}") from None
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise InvalidConfig("temperature", f"must be between 0 and 2, got {self.temperature!r}")
-        if not 0 <= self.vad_threshold <= 1:
+        if self.vad_threshold is not None and not 0 <= self.vad_threshold <= 1:
             raise InvalidConfig("vad_threshold", f"must be between 0 and 1, got {self.vad_threshold!r}")
         for name in ("vad_prefix_padding_ms", "vad_silence_duration_ms"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise InvalidConfig(name, f"must not be negative, got {getattr(self, name)!r}")
         for tool in self.functions:
             if not isinstance(tool, ToolDefinition):
@@ -87,42 +87,18 @@ class RealtimeConfig:
                     "functions", f"must be ToolDefinition, got {tool!r}; a plain function goes to `tools`"
                 )
         ToolDispatcher(self.tools)  # refuses what is no tool
-        if self.max_tokens < 1:
+        if self.max_tokens is not None and self.max_tokens < 1:
             raise InvalidConfig("max_tokens", f"must be at least 1, got {self.max_tokens!r}")
 
     def to_process_config(self) -> ProcessConfig:
         """The part that is about one session: plain functions are definitions there, and `on_function_call` runs them."""
-        # Whoever calls `on_function_call` has a time limit for it.
-        dispatcher = ToolDispatcher(
-            (*self.functions, *self.tools), on_function_call=self.on_function_call, timeout=AN_HOUR
-        )
-        plain = any(not isinstance(tool, ToolDefinition) for tool in self.tools)
         return ProcessConfig(
             instructions=self.instructions,
             voice=self.voice,
-            functions=dispatcher.definitions,
-            on_function_call=_running(dispatcher) if plain else self.on_function_call,
+            functions=(*self.functions, *self.tools),
+            on_function_call=self.on_function_call,
             temperature=self.temperature,
         )
-
-
-class _ToolFailed(ToolError):
-    """A tool failed, and `reason` is already the whole sentence for the model."""
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-def _running(dispatcher: ToolDispatcher) -> FunctionCallHandler:
-    """A handler that leaves each call to the dispatcher."""
-
-    async def run(call_id: str, name: str, arguments: str) -> str:
-        call = await dispatcher.run(call_id, name, arguments)
-        if call.error:
-            raise _ToolFailed(name, call.error)
-        return call.result
-
-    return run
 
 
 @runtime_checkable
