@@ -409,7 +409,8 @@ class RealtimeBridge:
             passes_through=event.input_format == event.output_format == self._carrier_format,
         )
         if self._config.greeting:
-            await session.say(self._config.greeting)
+            say = getattr(session, "say", None)
+            await (say(self._config.greeting) if say else session.create_response(self._config.greeting))
 
     async def _send_uplink(self, session: RealtimeSession) -> None:
         """Send what the caller says as it comes; what piled up goes in one message.

@@ -315,11 +315,11 @@ class OpenAIRealtimeFactory:
             raise InvalidConfig("temperature", _NO_TEMPERATURE)
         options: dict[str, Any] = {
             "turn_detection": _turn_detection(config),
-            "max_output_tokens": config.max_tokens,
-            "transcribe_output": config.transcribe_output,
+            "max_output_tokens": config.max_tokens or 4096,
+            "transcribe_output": config.transcribe_output is not False,
             **self._options,
         }
-        if not config.transcribe_input:
+        if config.transcribe_input is False:
             options["transcription"] = None
         said = {
             "api_key": config.api_key,
@@ -335,9 +335,9 @@ def _turn_detection(config: RealtimeConfig) -> ServerVad | None:
     if config.vad_mode is not VADMode.SERVER:
         return None
     return ServerVad(
-        threshold=config.vad_threshold,
-        prefix_padding_ms=config.vad_prefix_padding_ms,
-        silence_duration_ms=config.vad_silence_duration_ms,
+        threshold=0.5 if config.vad_threshold is None else config.vad_threshold,
+        prefix_padding_ms=config.vad_prefix_padding_ms or 300,
+        silence_duration_ms=config.vad_silence_duration_ms or 500,
     )
 
 
