@@ -76,7 +76,8 @@ def test_zero_seconds_are_enough_to_stop() -> None:
 
 def test_no_secret_is_shown() -> None:
     config = RealtimeConfig(api_key="sk-very-secret")
-    gateway = build(auth_token="very-secret", realtime_config=config)
+    factory = OpenAIRealtimeProvider.factory()
+    gateway = build(auth_token="very-secret", realtime_provider=factory, realtime_config=config)
     assert "secret" not in f"{gateway!r} {gateway.config!r} {gateway.__dict__!r}"
 
 
