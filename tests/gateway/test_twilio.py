@@ -214,7 +214,7 @@ async def test_a_bad_key_ends_the_call_with_an_error(stage: StageFactory, refuse
 async def test_a_provider_that_is_not_there(stage: StageFactory) -> None:
     async with stage(base_url="http://127.0.0.1:9/v1") as on, on.caller() as call:
         await on.until(EventType.SESSION_ENDED)
-        assert type(on.of(EventType.ERROR)[0].error).__name__ == "ConnectionFailed"
+        assert "cannot be reached" in str(on.of(EventType.ERROR)[0].error)
         await call.wait_for("completed", timeout=20)
 
 

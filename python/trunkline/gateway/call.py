@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from trunkline.clock import Clock
@@ -117,8 +116,7 @@ class CallSession:
         """
         ending = partial(self._bridge.close, reason, after_speech=after_speech)
         if self._tasks is not None and self._inside.includes_caller:
-            self._tasks.start_soon(ending)
-            await anyio.lowlevel.checkpoint()
+            self._tasks.start_soon(ending)  # no checkpoint, which would cancel the task before it went on
         else:
             await ending()
 

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from trunkline.clock import Clock
@@ -103,7 +102,6 @@ class Service:
         self._stopping.set()
         if self._inside.includes_caller:
             self.run_soon(self._drain)
-            await anyio.lowlevel.checkpoint()
         else:
             await self._drain()
 
