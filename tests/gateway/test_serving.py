@@ -1,32 +1,29 @@
 """From start to stop: who ends a gateway, and what is left to the calls and their observers."""
 
-import json
 import os
 import signal
 import socket
 import threading
-from contextlib import AsyncExitStack
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import httpx
 import pytest
 
-from tests.gateway.conftest import AUTH_TOKEN, StageFactory
+from tests.gateway.carrier import PlainGateway, fake, until_lost
 from trunkline.errors import InvalidConfig
-from trunkline.gateway import CallInfo, CallSession, EventType
-from trunkline.gateway.twilio import TwilioGateway
-from trunkline.realtime import OpenAIRealtimeProvider
-from trunkline.testing import Say, ScriptedBrain
-from trunkline.transport import connect_websocket
+from trunkline.gateway import CallInfo
+from trunkline.testing.fake_provider import FakeSession
+from trunkline.tools import ToolDefinition
+from trunkline.transport import HttpClient, connect_websocket
 
 
-def gateway(listen_addr: str = "127.0.0.1:0") -> TwilioGateway:
-    provider = OpenAIRealtimeProvider(api_key="sk-test")
-    return TwilioGateway(auth_token=AUTH_TOKEN, listen_addr=listen_addr, realtime_provider=provider)
+def gateway(listen_addr: str = "127.0.0.1:0") -> PlainGateway:
+    return PlainGateway(listen_addr=listen_addr)
 
 
-async def running(door: TwilioGateway) -> str:
+async def running(door: PlainGateway) -> str:
     with anyio.fail_after(10):
         while True:
             try:
@@ -85,22 +82,21 @@ async def test_a_port_that_is_taken_is_told_as_such() -> None:
             await gateway(first.url.removeprefix("http://")).start()
 
 
-async def test_there_are_connections_for_all_calls_that_are_allowed(stage: StageFactory) -> None:
-    async with stage(max_concurrent_calls=3000) as on:
-        assert on.gateway._server is not None
-        assert on.gateway._server._limits.connections >= 6000
+async def test_there_are_connections_for_all_calls_that_are_allowed() -> None:
+    async with PlainGateway(max_concurrent_calls=3000) as door:
+        assert door._service is not None
+        assert door._service._server._limits.connections >= 6000
 
 
-async def test_it_may_be_entered_again_after_its_end(stage: StageFactory) -> None:
-    async with stage() as on:
-        await on.gateway.__aexit__(None, None, None)
-        async with on.gateway:
-            async with on.caller() as call:
-                assert call.refused is None
-                await on.until(EventType.SESSION_STARTED)
-                await call.hang_up()
+async def test_it_may_be_entered_again_after_its_end() -> None:
+    door = PlainGateway()
+    for count in (1, 2):
+        async with door:
+            async with door.phone():
+                await door.until("session_started", count)
             with pytest.raises(InvalidConfig, match="is running already"):
-                await on.gateway.__aenter__()
+                await door.__aenter__()
+        assert door.list_sessions() == []
 
 
 async def test_it_may_be_entered_again_after_it_was_cancelled() -> None:
@@ -120,112 +116,19 @@ async def test_an_error_of_the_block_stays_what_it_is() -> None:
             raise LookupError
 
 
-async def test_an_observer_may_finish_within_its_grace(stage: StageFactory) -> None:
-    """The grace is measured by the gateway's clock."""
-    finished: list[str] = []
-    async with stage() as on:
-
-        @on.gateway.on_session
-        async def note(session: CallSession) -> None:
-            on.sessions.append(session)
-            await session.wait_closed()
-            began = on.clock.now()
-            await on.clock.sleep_until(on.clock.now() + 2)
-            finished.append("in time")
-            try:
-                await anyio.sleep_forever()
-            finally:
-                finished.append("cut" if on.clock.now() - began < 22 else "cut by another clock")
-
-        async with on.caller() as call:
-            while not on.sessions:
-                await anyio.wait_all_tasks_blocked()
-            await call.hang_up()
-        with anyio.fail_after(20):
-            while len(finished) < 2:
-                await anyio.wait_all_tasks_blocked()
-    assert finished == ["in time", "cut"]
-
-
-async def test_the_line_is_closed_before_the_observer_has_finished(stage: StageFactory) -> None:
-    """The caller must not listen to silence while the application writes to its database."""
-    async with stage() as on:
-        release = anyio.Event()
-
-        @on.gateway.on_session
-        async def lingers(session: CallSession) -> None:
-            await session.close()
-            try:
-                await release.wait()
-            finally:
-                on.sessions.append(session)
-
-        async with on.caller() as call:
-            await call.wait_for("completed", timeout=4)
-            assert on.sessions == []
-            release.set()
-
-
-async def test_the_new_stream_of_a_redirected_call_outlives_the_old_one(stage: StageFactory) -> None:
-    async with stage(verify_signatures=False) as on:
-        info = CallInfo(call_id="CA1", from_="", to="", direction="inbound", start_time=on.clock.wall())
-        details = {
-            "streamSid": "MZ1",
-            "callSid": "CA1",
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-        }
-        start = json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": "MZ1", "start": details})
-        async with AsyncExitStack() as streams:
-            sockets = []
-            for count in (1, 2):
-                path = await on.gateway.admit(info)
-                sockets.append(await streams.enter_async_context(connect_websocket(on.gateway.url + path)))
-                await sockets[-1].send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
-                await sockets[-1].send(start)
-                await on.until(EventType.SESSION_STARTED, count=count)
-            old, new = on.sessions
-            assert on.gateway.get_session("CA1") is new
-            await sockets[0].aclose()
-            await on.until(EventType.SESSION_ENDED)
-            with anyio.fail_after(10):
-                while old in on.gateway._sessions.values() or old.is_active:
-                    await anyio.wait_all_tasks_blocked()
-            await anyio.wait_all_tasks_blocked()
-            assert on.gateway.list_sessions() == [new]
-
-
-async def test_an_observer_that_fails_does_not_end_the_call(
-    stage: StageFactory, caplog: pytest.LogCaptureFixture
-) -> None:
-    brain = ScriptedBrain(answers=[[Say("Hello.")]])
-    async with stage(brain, greeting="Hello.") as on:
-
-        @on.gateway.on_session
-        async def fails(session: CallSession) -> None:
-            on.sessions.append(session)
-            raise RuntimeError("the database is down")
-
-        async with on.caller() as call:
-            await call.agent_started()
-            assert on.sessions[0].is_active
-            await call.hang_up()
-    assert "the on_session handler failed" in caplog.text
-
-
-async def test_a_handler_that_hangs_in_a_thread_does_not_keep_the_gateway_from_stopping(stage: StageFactory) -> None:
+async def test_a_handler_that_hangs_in_a_thread_does_not_keep_the_gateway_from_stopping() -> None:
     release = threading.Event()
     entered = threading.Event()
-    async with stage(stop_timeout=0.1) as on:
+    async with PlainGateway(stop_timeout=0.1) as door:
 
-        @on.gateway.on_call
+        @door.on_call
         def hangs(_: CallInfo) -> None:
             entered.set()
             release.wait(20)
 
-        info = CallInfo(call_id="CA1", from_="", to="", direction="inbound", start_time=on.clock.wall())
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(on.gateway.admit, info)
+                tasks.start_soon(door.admit, door.info())
                 await anyio.to_thread.run_sync(entered.wait)
                 tasks.cancel_scope.cancel()
         assert not release.is_set()
@@ -233,10 +136,8 @@ async def test_a_handler_that_hangs_in_a_thread_does_not_keep_the_gateway_from_s
 
 
 async def test_all_addresses_are_those_of_both_families() -> None:
-    provider = OpenAIRealtimeProvider(api_key="sk-test")
-    public = "https://agent.example.com"
     async with (
-        TwilioGateway(auth_token="t", public_url=public, listen_addr=":0", realtime_provider=provider) as door,
+        PlainGateway(public_url="https://agent.example.com", listen_addr=":0") as door,
         httpx.AsyncClient() as http,
     ):
         port = door.url.rpartition(":")[2]
@@ -252,3 +153,98 @@ def has_loopback_of_ipv6() -> bool:
         except OSError:
             return False
     return True
+
+
+# ── how it stops ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "stop", "end of the block"])
+async def test_stopping_waits_for_calls_that_were_accepted(how: str) -> None:
+    """The carrier was given the address of the media and has not opened it yet; new calls are refused meanwhile."""
+    door = PlainGateway(stop_timeout=20)
+    over, leave = anyio.Event(), anyio.Event()
+
+    async def serve() -> None:
+        if how == "end of the block":
+            async with door:
+                await leave.wait()
+        else:
+            await door.start()
+        over.set()
+
+    async with anyio.create_task_group() as tasks, HttpClient() as http:
+        tasks.start_soon(serve)
+        url = await running(door)
+        path = (await door.post("/call")).body
+        await anyio.wait_all_tasks_blocked()
+        if how == "SIGTERM":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif how == "stop":
+            tasks.start_soon(door.stop)
+        else:
+            leave.set()
+        with anyio.fail_after(5):
+            while (await http.request("GET", f"{url}/ready")).status != 503:
+                await anyio.wait_all_tasks_blocked()
+        assert (await door.post("/call", "C2")).body == "busy"
+        async with connect_websocket(f"{url}{path}") as socket:
+            await socket.send("start C1")
+            await door.until("session_started")
+            assert not over.is_set()
+            await socket.send("stop")
+        with anyio.fail_after(5):
+            await over.wait()
+    assert door.reasons() == ["caller_hung_up"]
+
+
+async def test_call_that_does_not_end_in_time_is_ended() -> None:
+    door = PlainGateway(stop_timeout=0.1)
+    async with door, door.phone() as phone:
+        await door.until("session_started")
+        with anyio.fail_after(5):
+            await door.stop()
+            await door.stop()
+        assert await until_lost(phone) in {1000, 1001}
+    assert door.reasons() == ["shutdown"]
+
+
+@pytest.mark.parametrize("where", ["tool", "session handler", "call handler", "plain call handler"])
+async def test_stopping_from_the_inside_does_not_wait_for_itself(where: str) -> None:
+    returned = anyio.Event()
+
+    async def use(session: FakeSession) -> None:
+        await session.call_tool("stop_all")
+
+    async def stop_all(_: object = None) -> None:
+        """Stop the gateway."""
+        await door.stop()
+        returned.set()
+
+    def stop_all_in_a_thread(_: CallInfo) -> None:
+        anyio.from_thread.run(stop_all)
+
+    door = PlainGateway(
+        stop_timeout=1.0,
+        realtime_provider=fake(script=use if where == "tool" else None),
+        tools=[ToolDefinition("stop_all")],
+        tool_handlers={"stop_all": stop_all},
+    )
+    if where == "session handler":
+        door.on_session(stop_all)
+    elif where == "call handler":
+        door.on_call(stop_all)
+    elif where == "plain call handler":
+        door.on_call(stop_all_in_a_thread)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(door.start)
+        await running(door)
+        with anyio.fail_after(4):
+            if "call handler" in where:
+                assert (await door.post("/call")).body == "busy"
+            else:
+                async with door.phone() as phone:
+                    await returned.wait()
+                    await until_lost(phone)
+            await returned.wait()
+            while door._service is not None:
+                await anyio.wait_all_tasks_blocked()

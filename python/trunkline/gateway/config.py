@@ -154,7 +154,9 @@ def _is_number(value: object) -> bool:
 
 
 def _is_written_plainly(text: str) -> bool:
-    return text.isprintable() and not re.search(r"[\s'\"`\u2018-\u201f\u00ab\u00bb]", text)  # quotes of other scripts too
+    return text.isprintable() and not re.search(
+        r"[\s'\"`\u2018-\u201f\u00ab\u00bb]", text
+    )  # quotes of other scripts too
 
 
 def _normalized(public_url: str) -> str:
