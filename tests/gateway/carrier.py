@@ -129,10 +129,14 @@ class PlainGateway(Gateway):
             answer = await http.request("POST", self.url + path, content=body.encode())
         return Response(answer.status, answer.text)
 
+    async def announce(self, call_id: str = "C1") -> str:
+        """What the carrier is answered: the path of the media, or why the call is refused."""
+        return (await self.post("/call", call_id)).content.decode()
+
     @asynccontextmanager
     async def phone(self, call_id: str = "C1") -> AsyncIterator[MessageStream]:
         """A call whose media has started."""
-        path = (await self.post("/call", call_id)).body
+        path = await self.announce(call_id)
         async with connect_websocket(f"{self.url}{path}") as socket:
             await socket.send(f"start {call_id}")
             yield socket
@@ -145,7 +149,8 @@ class PlainGateway(Gateway):
 
 def fake(**options: Any) -> FakeProvider:
     """A provider that speaks the carrier's format."""
-    return FakeProvider(**({"capabilities": FULL, "input_format": TWILIO, "output_format": TWILIO} | options))
+    settings: dict[str, Any] = {"capabilities": FULL, "input_format": TWILIO, "output_format": TWILIO}
+    return FakeProvider(**(settings | options))
 
 
 async def until_lost(socket: MessageStream) -> int:

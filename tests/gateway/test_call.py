@@ -271,7 +271,7 @@ async def test_call_leaves_no_task_no_place_and_no_session(caplog: pytest.LogCap
     caplog.set_level(logging.INFO, logger="trunkline.gateway")
     provider = fake()
     async with PlainGateway(realtime_provider=provider) as gateway:
-        gateway.on_session(lambda session: sessions.append(weakref.ref(session)))  # type: ignore[func-returns-value]
+        gateway.on_session(lambda session: sessions.append(weakref.ref(session)))
         sessions: list[weakref.ref[CallSession]] = []
         before: set[int] | None = None
         gc.disable()

@@ -40,14 +40,15 @@ def handler(kind: str, act: Callable[[Any], None]) -> Callable[[Any], Any]:
         async def method(self, argument: Any) -> None:
             await later(argument)
 
-    return {
+    kinds: dict[str, Callable[[Any], Any]] = {
         "plain": act,
         "async": later,
         "lambda": lambda argument: later(argument),  # noqa: PLW0108 - that is the kind
         "object": Awaiting(),
         "partial": functools.partial(later),
         "method": Awaiting().method,
-    }[kind]
+    }
+    return kinds[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +59,7 @@ async def test_call_handler_of_any_kind_decides(kind: str) -> None:
 
     async with PlainGateway() as gateway:
         gateway.on_call(handler(kind, decide))
-        assert (await gateway.post("/call", "C666")).body == "busy"
+        assert await gateway.announce("C666") == "busy"
         assert (await gateway.post("/call", "C1")).status == 200
 
 
@@ -69,7 +70,7 @@ async def test_call_handler_that_fails_refuses(kind: str, caplog: pytest.LogCapt
 
     async with PlainGateway() as gateway:
         gateway.on_call(handler(kind, fails))
-        assert (await gateway.post("/call")).body == "rejected"
+        assert await gateway.announce() == "rejected"
     assert "the on_call handler failed" in caplog.text
 
 
@@ -205,12 +206,12 @@ async def test_tool_answers_in_the_last_call_as_in_the_first(way: str) -> None:
         answers.append(await session.call_tool("weather", city="London"))
 
     definition = ToolDefinition("weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
-    options: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "gateway": {"tools": [weather]},
         "session": {"realtime_config": RealtimeConfig(tools=[weather])},
         "definition": {"tools": [definition], "tool_handlers": {"weather": lambda given: f"rain in {given['city']}"}},
-    }[way]
-    async with PlainGateway(realtime_provider=fake(script=ask), **options) as gateway:
+    }
+    async with PlainGateway(realtime_provider=fake(script=ask), **ways[way]) as gateway:
         for number in range(calls):
             async with gateway.phone(f"C{number}"):
                 with anyio.fail_after(5):

@@ -72,7 +72,7 @@ def test_client_over_several_providers_is_taken_as_it_is() -> None:
         ("transcribe_output", False),
     ],
 )
-def test_setting_that_a_provider_object_cannot_be_told_is_refused(field: str, value: object) -> None:
+def test_setting_that_a_provider_object_cannot_be_told_is_refused(field: str, value: Any) -> None:
     with pytest.raises(InvalidConfig, match=f"has {field}, but the provider is made already") as refused:
         made(fake(), RealtimeConfig(**{field: value}))
     assert refused.value.field == "realtime_config"

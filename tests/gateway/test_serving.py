@@ -175,7 +175,7 @@ async def test_stopping_waits_for_calls_that_were_accepted(how: str) -> None:
     async with anyio.create_task_group() as tasks, HttpClient() as http:
         tasks.start_soon(serve)
         url = await running(door)
-        path = (await door.post("/call")).body
+        path = await door.announce()
         await anyio.wait_all_tasks_blocked()
         if how == "SIGTERM":
             os.kill(os.getpid(), signal.SIGTERM)
@@ -186,7 +186,7 @@ async def test_stopping_waits_for_calls_that_were_accepted(how: str) -> None:
         with anyio.fail_after(5):
             while (await http.request("GET", f"{url}/ready")).status != 503:
                 await anyio.wait_all_tasks_blocked()
-        assert (await door.post("/call", "C2")).body == "busy"
+        assert await door.announce("C2") == "busy"
         async with connect_websocket(f"{url}{path}") as socket:
             await socket.send("start C1")
             await door.until("session_started")
@@ -240,7 +240,7 @@ async def test_stopping_from_the_inside_does_not_wait_for_itself(where: str) -> 
         await running(door)
         with anyio.fail_after(4):
             if "call handler" in where:
-                assert (await door.post("/call")).body == "busy"
+                assert await door.announce() == "busy"
             else:
                 async with door.phone() as phone:
                     await returned.wait()

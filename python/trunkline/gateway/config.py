@@ -138,7 +138,7 @@ class GatewayConfig:
         return host.strip("[]"), int(port)
 
 
-def checked_credential(name: str, value: str) -> str:
+def checked_credential(name: str, value: object) -> str:
     """A value that requests are signed or compared with.
 
     Raises:
