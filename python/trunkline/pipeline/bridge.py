@@ -4,12 +4,14 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from trunkline.audio import PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat, StreamConverter
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -47,6 +49,9 @@ LONGEST_PAUSE = 0.1
 
 SEND_WAIT = 0.2
 """Seconds that `send_audio` waits for room before the oldest audio goes."""
+
+
+_RUNNING: ContextVar[object] = ContextVar("running", default=None)
 
 
 class RealtimeBridge:
@@ -182,6 +187,8 @@ class RealtimeBridge:
         if not self._begun:
             self._begun = True
             self._gone.set()
+        elif _RUNNING.get() is self:
+            await anyio.lowlevel.checkpoint()
         else:
             with anyio.move_on_after(self._config.close_timeout, shield=True):
                 await self._gone.wait()
@@ -190,6 +197,10 @@ class RealtimeBridge:
     def is_over(self) -> bool:
         """Whether the call has ended."""
         return self._over.is_set()
+
+    async def wait_ending(self) -> None:
+        """Wait until the end of the call is decided; the provider's session may still be closing."""
+        await self._over.wait()
 
     async def wait_closed(self) -> None:
         """Wait until the call is over, for whatever reason."""
@@ -289,6 +300,7 @@ class RealtimeBridge:
     # ── the tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
+        _RUNNING.set(self)
         try:
             with self._scope:
                 await self._converse()
