@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 import anyio
@@ -11,7 +10,6 @@ from anyio.abc import TaskGroup
 from trunkline.clock import Clock
 from trunkline.conversation import Turn
 from trunkline.gateway.config import CallInfo, Logger
-from trunkline.gateway.ownership import Ownership
 from trunkline.pipeline import Event, Metrics, RealtimeBridge
 from trunkline.telephony.line import CallLine
 
@@ -36,8 +34,6 @@ class CallSession:
         self.info = info
         self._bridge = bridge
         self._clock = clock
-        self._inside = Ownership()
-        self._tasks: TaskGroup | None = None
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,17 +104,13 @@ class CallSession:
     async def close(self, reason: str = "closed", *, after_speech: bool = False) -> None:
         """Hang up, and wait until nothing of the call is left: some seconds at most. Any number of times, from any task.
 
-        A task of the call itself, such as a tool, is part of what ends: there this returns at once, and the task is cancelled soon.
+        A tool of the call is part of what ends: it is cancelled by this.
 
         Args:
             reason: What `session_ended` says; the first one counts.
             after_speech: Let the caller hear first what the agent is saying.
         """
-        ending = partial(self._bridge.close, reason, after_speech=after_speech)
-        if self._tasks is not None and self._inside.includes_caller:
-            self._tasks.start_soon(ending)  # no checkpoint, which would cancel the task before it went on
-        else:
-            await ending()
+        await self._bridge.close(reason, after_speech=after_speech)
 
     async def wait_closed(self) -> None:
         """Wait until the call is over."""
@@ -155,25 +147,21 @@ class CallSession:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(observer, name=f"trunkline observer {self.id}")
-                async with anyio.create_task_group() as self._tasks:
-                    with self._inside.marking():
-                        await self._converse(line, self._tasks, max_duration)
-                self._tasks = None
+                await self._converse(line, tasks, max_duration)
                 with self._clock.move_on_after(OBSERVER_GRACE):
                     await observed.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            self._tasks = None
             self._log_summary(logger)
 
     async def _converse(self, line: CallLine, tasks: TaskGroup, max_duration: float) -> None:
         async with self._bridge:
             try:
                 with self._clock.move_on_after(max_duration) as limit:
-                    await self._bridge.wait_closed()
+                    await self._bridge.wait_ending()
                 if limit.cancelled_caught:
                     tasks.start_soon(self._bridge.close, "max_duration")
-                    await self._bridge.wait_closed()
+                    await self._bridge.wait_ending()
             finally:
                 with self._clock.move_on_after(HANG_UP_TIMEOUT, shield=True):
                     await line.aclose()

@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,11 +13,13 @@ from anyio.abc import TaskGroup
 from trunkline.clock import Clock
 from trunkline.gateway.call import OBSERVER_GRACE
 from trunkline.gateway.config import GatewayConfig
-from trunkline.gateway.ownership import Ownership
 from trunkline.transport import Route, Server, ServerLimits
 
 CONNECTIONS: Final = 500
 """Connections that may be open besides two for each call, its media socket and its webhooks."""
+
+_serving: ContextVar["Service | None"] = ContextVar("trunkline_serving", default=None)
+"""The service that the running task belongs to: such a task must not wait for the end of what it is part of."""
 
 
 class Service:
@@ -48,7 +51,6 @@ class Service:
         self._end_calls = end_calls
         self._clock = clock
         self._stopping = anyio.Event()
-        self._inside = Ownership()
         self._tasks: TaskGroup = anyio.create_task_group()
 
     @property
@@ -64,8 +66,11 @@ class Service:
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         try:
-            with self._inside.marking():
+            outside = _serving.set(self)  # for all tasks that the server starts, and all that those start
+            try:
                 await self._server.start(self._tasks)
+            finally:
+                _serving.reset(outside)
         except BaseException:
             await self._tasks.__aexit__(None, None, None)
             raise
@@ -100,7 +105,7 @@ class Service:
         at once.
         """
         self._stopping.set()
-        if self._inside.includes_caller:
+        if _serving.get() is self:
             self.run_soon(self._drain)
         else:
             await self._drain()
