@@ -34,6 +34,7 @@ from trunkline.pipeline.turn_control import Dialogue
 from trunkline.realtime import events as happened
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
 from trunkline.telephony.line import CallLine
+from trunkline.tools import ToolCounters
 from trunkline.wire.telephony.events import DtmfReceived, MarkReceived, MediaReceived, StreamStopped
 
 logger = logging.getLogger("trunkline.pipeline")
@@ -272,6 +273,11 @@ class RealtimeBridge:
     def transcript(self) -> tuple[Turn, ...]:
         """The turns so far, as they were heard."""
         return self._dialogue.transcript.turns()
+
+    @property
+    def tool_counters(self) -> ToolCounters:
+        """What became of the tool calls so far."""
+        return self._tools._dispatcher.counters  # noqa: SLF001
 
     def metrics(self) -> Metrics:
         """The figures so far."""
