@@ -217,6 +217,7 @@ async def test_tool_answers_in_the_last_call_as_in_the_first(way: str) -> None:
                 with anyio.fail_after(5):
                     while len(answers) <= number:
                         await anyio.wait_all_tasks_blocked()
+                assert gateway.sessions[-1].tool_counters.successes == 1
     assert answers == ["rain in London"] * calls
 
 

@@ -12,6 +12,7 @@ from trunkline.conversation import Turn
 from trunkline.gateway.config import CallInfo, Logger
 from trunkline.pipeline import Event, Metrics, RealtimeBridge
 from trunkline.telephony.line import CallLine
+from trunkline.tools import ToolCounters
 
 OBSERVER_GRACE: Final = 5.0
 """Seconds that an `on_session` handler has after the end of its call."""
@@ -87,6 +88,11 @@ class CallSession:
     def metrics(self) -> Metrics:
         """The figures so far."""
         return self._bridge.metrics()
+
+    @property
+    def tool_counters(self) -> ToolCounters:
+        """What became of the tool calls so far."""
+        return self._bridge.tool_counters
 
     async def send_text(self, text: str) -> None:
         """Say something to the agent in the caller's name, in text.
