@@ -236,10 +236,9 @@ async def test_first_reason_counts() -> None:
         async with gateway.phone() as phone:
             await gateway.until("session_started")
             async with anyio.create_task_group() as tasks:
-                for reason in ("first", "second"):
-                    tasks.start_soon(gateway.sessions[0].close, reason)
-            await gateway.sessions[0].close("third")
-            await until_lost(phone)
+                tasks.start_soon(until_lost, phone)
+                await gateway.sessions[0].close("first")
+                await gateway.sessions[0].close("second")
         await gateway.until_empty()
     assert gateway.reasons() == ["first"]
 
