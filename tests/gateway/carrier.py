@@ -79,7 +79,10 @@ class PlainGateway(Gateway):
     name = "plain"
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, **options: Any) -> None:
-        settings: dict[str, Any] = {"listen_addr": "127.0.0.1:0"}
+        settings: dict[str, Any] = {
+            "listen_addr": "127.0.0.1:0",
+            "stop_timeout": 0.2,
+        }  # a token that is out is waited for
         if "realtime_config" not in options or not options["realtime_config"].provider:
             settings["realtime_provider"] = fake()
         super().__init__(GatewayConfig(**(settings | options)), clock=clock)

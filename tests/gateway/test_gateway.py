@@ -103,7 +103,7 @@ async def test_plain_session_handlers_of_all_calls_run_at_once() -> None:
 
         @gateway.on_session
         def wait(_: CallSession) -> None:
-            barrier.wait(20)
+            barrier.wait(8)
 
         async with anyio.create_task_group() as tasks:
 
@@ -113,7 +113,7 @@ async def test_plain_session_handlers_of_all_calls_run_at_once() -> None:
 
             for number in range(calls):
                 tasks.start_soon(one, number)
-            await anyio.to_thread.run_sync(barrier.wait, 20)
+            await anyio.to_thread.run_sync(barrier.wait, 8)
             for session in gateway.list_sessions():
                 tasks.start_soon(session.close)
         assert not barrier.broken
