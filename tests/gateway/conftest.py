@@ -72,6 +72,7 @@ def stage() -> StageFactory:
                 "listen_addr": "127.0.0.1:0",
                 "auth_token": AUTH_TOKEN,
                 "realtime_provider": provider,
+                "stop_timeout": 1.0,  # a token that is out is waited for
             }
             gateway = TwilioGateway(**(settings | options), clock=clock)
             result = Stage(gateway, simulator, clock)

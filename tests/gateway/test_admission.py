@@ -130,12 +130,42 @@ async def test_a_call_that_is_announced_again_while_it_is_decided_about_is_asked
     assert paths[0] == paths[1]
 
 
-async def test_a_gateway_that_stopped_meanwhile_accepts_nobody() -> None:
-    door = gateway()
+async def test_waiting_for_empty_ends_with_the_last_place() -> None:
+    door, clock = admission(places=2)
+    empty: list[str] = []
 
-    @door.on_call
-    async def stop(_: CallInfo) -> None:
-        await door.stop()
+    async def wait(who: str) -> None:
+        await door.wait_empty()
+        empty.append(who)
 
-    with pytest.raises(CallRejected, match="busy"):
-        await door.admit(CALL)
+    async with anyio.create_task_group() as tasks:
+        await door.wait_empty()
+        token = door.expect(CALL)
+        with door.place("CA2"):
+            tasks.start_soon(wait, "one")
+            tasks.start_soon(wait, "two")
+            await clock.advance(1)
+            assert door.redeem(token) == CALL
+            with door.arrival("CA1"):
+                await clock.advance(100)
+            await clock.advance(1)
+            assert empty == []
+        await clock.advance(1)
+        assert sorted(empty) == ["one", "two"]
+
+
+async def test_waiting_for_empty_ends_when_the_last_token_is_too_old() -> None:
+    door, clock = admission()
+    empty: list[float] = []
+
+    async def wait() -> None:
+        await door.wait_empty()
+        empty.append(clock.now())
+
+    async with anyio.create_task_group() as tasks:
+        door.expect(CALL)
+        tasks.start_soon(wait)
+        await clock.advance(59)
+        assert empty == []
+        await clock.advance(2)
+    assert empty == [60]

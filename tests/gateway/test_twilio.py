@@ -140,9 +140,9 @@ async def test_a_token_grows_old() -> None:
     info = CallInfo(call_id="CA1", from_="", to="", direction="inbound", start_time=clock.wall())
     fresh, old = [(await gateway.admit(replace(info, call_id=which))).rpartition("/")[2] for which in ("CA1", "CA2")]
     await clock.advance(59)
-    assert gateway.redeem(fresh) == info
+    assert gateway._admission.redeem(fresh) == info
     await clock.advance(2)
-    assert gateway.redeem(old) is None
+    assert gateway._admission.redeem(old) is None
 
 
 async def test_a_call_that_is_announced_twice_counts_once(stage: StageFactory) -> None:
@@ -214,7 +214,7 @@ async def test_a_bad_key_ends_the_call_with_an_error(stage: StageFactory, refuse
 async def test_a_provider_that_is_not_there(stage: StageFactory) -> None:
     async with stage(base_url="http://127.0.0.1:9/v1") as on, on.caller() as call:
         await on.until(EventType.SESSION_ENDED)
-        assert type(on.of(EventType.ERROR)[0].error).__name__ == "ConnectionFailed"
+        assert "cannot be reached" in str(on.of(EventType.ERROR)[0].error)
         await call.wait_for("completed", timeout=20)
 
 

@@ -1,4 +1,4 @@
-"""Who signed a request: vectors made with Twilio's own library; and the outgoing line."""
+"""Who signed a request: vectors made with Twilio's own library; and the line of a call."""
 
 import hashlib
 import json
@@ -7,12 +7,12 @@ from base64 import b64encode
 import pytest
 
 from trunkline.audio import TWILIO
-from trunkline.errors import ConnectionLost, InvalidConfig, LocalProtocolError, SignatureInvalid
-from trunkline.telephony.line import CarrierPort
-from trunkline.telephony.twilio import TwilioPort
-from trunkline.transport import memory_pair
+from trunkline.errors import ConnectionLost, InvalidConfig, LocalProtocolError, RemoteProtocolError, SignatureInvalid
+from trunkline.telephony.line import CallLine
+from trunkline.telephony.twilio import TwilioLine
+from trunkline.transport import MemoryStream, memory_pair
+from trunkline.wire.telephony.events import StreamConnected, StreamStarted, StreamStopped
 from trunkline.wire.telephony.twilio.signature import SignatureValidator, compute_signature
-from trunkline.wire.telephony.twilio.stream import TwilioStream
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 VOICE = "https://gw.example.com/twilio/voice"
@@ -288,17 +288,24 @@ START = {
 }
 
 
-async def test_the_port_sends_what_it_is_told_to() -> None:
+STOP = {"event": "stop", "sequenceNumber": "2", "streamSid": SID, "stop": {"callSid": CALL}}
+
+
+async def started_line() -> tuple[CallLine, MemoryStream]:
     ours, theirs = memory_pair()
-    protocol = TwilioStream()
-    port: CarrierPort = TwilioPort(ours, protocol)
-    with pytest.raises(LocalProtocolError):
-        await port.send_media(b"\xff")
-    protocol.receive('{"event":"connected"}')
-    protocol.receive(json.dumps(START))
-    await port.send_media(b"\x00" * 320)
-    await port.send_mark("utt-1")
-    await port.clear()
+    line: CallLine = TwilioLine(ours)
+    await theirs.send('{"event":"connected"}')
+    await theirs.send(json.dumps(START))
+    assert isinstance(await line.receive(), StreamConnected)
+    assert await line.receive() == StreamStarted(SID, CALL, TWILIO)
+    return line, theirs
+
+
+async def test_line_sends_media_marks_and_clear() -> None:
+    line, theirs = await started_line()
+    await line.send_media(b"\x00" * 320)
+    await line.send_mark("utt-1")
+    await line.clear()
     sent = [json.loads(await theirs.receive()) for _ in range(3)]
     assert sent == [
         {"event": "media", "streamSid": SID, "media": {"payload": b64encode(b"\x00" * 320).decode()}},
@@ -307,23 +314,53 @@ async def test_the_port_sends_what_it_is_told_to() -> None:
     ]
 
 
-def test_the_port_tells_what_twilio_can_do() -> None:
-    traits = TwilioPort.traits
+async def test_line_refuses_commands_before_start() -> None:
+    line = TwilioLine(memory_pair()[0])
+    for command in (line.send_media(b"\xff"), line.send_mark("m"), line.clear()):
+        with pytest.raises(LocalProtocolError):
+            await command
+
+
+def test_line_traits_are_those_of_twilio() -> None:
+    traits = TwilioLine.traits
     assert (traits.format, traits.frame_ms, traits.max_lead_ms) == (TWILIO, 20, 400)
     assert traits.can_clear
     assert traits.returns_marks
+    assert not traits.whole_frames
 
 
-async def test_a_line_that_is_gone_is_a_transport_error() -> None:
-    ours, theirs = memory_pair()
-    protocol = TwilioStream()
-    port = TwilioPort(ours, protocol)
-    protocol.receive('{"event":"connected"}')
-    protocol.receive(json.dumps(START))
-    await theirs.aclose()
-    with pytest.raises(ConnectionLost):
-        await port.send_media(b"\xff")
-    protocol.receive(json.dumps({"event": "stop", "sequenceNumber": "2", "streamSid": SID, "stop": {}}))
-    for send in (port.send_media(b"\xff"), port.send_mark("m"), port.clear()):
-        with pytest.raises(ConnectionLost, match="1000: the carrier stopped the stream"):
-            await send
+async def test_line_goes_on_after_a_message_that_cannot_be_read() -> None:
+    line, theirs = await started_line()
+    await theirs.send("{")
+    with pytest.raises(RemoteProtocolError):
+        await line.receive()
+    await theirs.send(json.dumps(STOP))
+    assert isinstance(await line.receive(), StreamStopped)
+
+
+async def test_line_is_cleanly_lost_after_stop() -> None:
+    line, theirs = await started_line()
+    await theirs.send(json.dumps(STOP))
+    assert isinstance(await line.receive(), StreamStopped)
+    for command in (line.send_media(b"\xff"), line.send_mark("m"), line.clear(), line.receive()):
+        with pytest.raises(ConnectionLost, match="1000: the carrier stopped the stream") as lost:
+            await command
+        assert lost.value.clean
+
+
+async def test_line_that_broke_is_lost_for_sender_and_reader() -> None:
+    line, theirs = await started_line()
+    await theirs.aclose(1006)
+    for command in (line.send_media(b"\xff"), line.receive()):
+        with pytest.raises(ConnectionLost) as lost:
+            await command
+        assert not lost.value.clean
+
+
+async def test_line_closes_its_socket_once() -> None:
+    line, theirs = await started_line()
+    await line.aclose()
+    await line.aclose()
+    with pytest.raises(ConnectionLost) as lost:
+        await theirs.receive()
+    assert lost.value.code == 1000

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import stat
 from io import StringIO
 from pathlib import Path
+from threading import Event
 
+import anyio
 import pytest
 
 from trunkline.clock import ManualClock
@@ -22,6 +25,7 @@ from trunkline.transport import (
     connect_websocket,
     memory_pair,
     read_recording,
+    record,
     recorded,
 )
 from trunkline.transport.http.routing import Request
@@ -80,7 +84,6 @@ async def test_a_whole_connection(tmp_path: Path) -> None:
             assert isinstance(stream, RecordedStream)
             await stream.send("hello")
             assert await stream.receive() == "hello"
-            assert [type(entry) for entry in read_recording(path)] == [Message, Message]  # on disk already
         sent, received, ended = read_recording(path)
         assert isinstance(sent, Message)
         assert isinstance(received, Message)
@@ -163,6 +166,7 @@ async def test_a_full_disk_ends_the_recording_and_not_the_stream(
     ours, theirs = memory_pair()
     assert isinstance(theirs, MemoryStream)
     with Recording(tmp_path / "a.jsonl") as recording:
+        recording.flush()
         assert recording._file is not None
         recording._file.close()
         recording._file = FullDisk()
@@ -172,6 +176,64 @@ async def test_a_full_disk_ends_the_recording_and_not_the_stream(
             assert await theirs.receive() == word
     told = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.getMessage() for record in told] == ["a recording ends early: No space left on device"]
+
+
+class StuckDisk(StringIO):
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = Event()
+
+    def write(self, text: str) -> int:
+        self.released.wait(10)
+        return super().write(text)
+
+
+async def test_slow_disk_holds_up_nobody_and_ends_the_recording_when_too_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(record, "MAX_WAITING", 10)
+    ours, theirs = memory_pair()
+    disk = StuckDisk()
+    with Recording(tmp_path / "a.jsonl") as recording:
+        recording.flush()
+        assert recording._file is not None
+        recording._file.close()
+        recording._file = disk
+        stream = RecordedStream(ours, recording)
+        for word in ("first", "other", "third", "fourth"):
+            await stream.send(word)
+            assert await theirs.receive() == word
+        assert disk.getvalue() == ""
+        disk.released.set()
+    told = [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR]
+    assert told == ["a recording ends early: the disk does not keep up"]
+
+
+async def test_closing_does_not_wait_for_ever_for_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "CLOSE_TIMEOUT", 0.05)
+    disk = StuckDisk()
+    recording = Recording(tmp_path / "a.jsonl")
+    recording.flush()
+    assert recording._file is not None
+    recording._file.close()
+    recording._file = disk
+    recording.message("sent", "late")
+    with anyio.fail_after(5):
+        await recording.aclose()
+    disk.released.set()
+    recording.close()
+
+
+def test_lines_are_written_before_the_end(tmp_path: Path) -> None:
+    with Recording(tmp_path / "a.jsonl") as recording:
+        recording.message("sent", "hello")
+        recording.flush()
+        assert [type(entry) for entry in read_recording(recording.path)] == [Message]
+
+
+def test_recording_is_for_its_user_alone(tmp_path: Path) -> None:
+    with Recording(tmp_path / "a.jsonl") as recording:
+        assert stat.S_IMODE(recording.path.stat().st_mode) == 0o600
 
 
 def test_a_recording_that_was_cut_off_is_read_up_to_there(tmp_path: Path) -> None:

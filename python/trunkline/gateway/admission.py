@@ -4,6 +4,7 @@ A call holds its place from the moment it is announced until its media is over, 
 about, while its media socket is awaited, and while that socket is open.
 """
 
+import math
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ TOKEN_LIFETIME: Final = 60.0
 
 @dataclass(slots=True)
 class Place:
-    """One call's place; whoever decides about the call takes `turn` first."""
+    """One call's place; `turn` is held while the call is decided about, so that a repeated announcement waits for the first answer."""
 
     holders: int = 0
     turn: anyio.Lock = field(default_factory=anyio.Lock)
@@ -42,7 +43,7 @@ class Admission:
 
     Args:
         places: How many calls may be in at once.
-        clock: What the tokens grow old by.
+        clock: What the age of tokens is measured by.
     """
 
     def __init__(self, *, places: int, clock: Clock) -> None:
@@ -50,12 +51,22 @@ class Admission:
         self._clock = clock
         self._places: dict[str, Place] = {}
         self._expected: dict[str, _Expected] = {}
+        self._freed = anyio.Event()
 
     @property
     def full(self) -> bool:
         """Whether a new call would find no place."""
         self._forget_expired()
         return len(self._places) >= self._limit
+
+    async def wait_empty(self) -> None:
+        """Wait until no call holds a place: none is being decided about, awaited or carried."""
+        self._forget_expired()
+        while self._places:
+            oldest = min((expected.expires for expected in self._expected.values()), default=math.inf)
+            with self._clock.move_on_after(oldest - self._clock.now()):
+                await self._freed.wait()
+            self._forget_expired()
 
     @contextmanager
     def place(self, call_id: str) -> Iterator[Place]:
@@ -130,3 +141,5 @@ class Admission:
         place.holders -= 1
         if not place.holders:
             del self._places[call_id]
+            self._freed.set()
+            self._freed = anyio.Event()

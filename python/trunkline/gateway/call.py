@@ -1,38 +1,25 @@
-"""A call in progress: what the application holds, and the loop that reads its carrier."""
+"""A call in progress: what the application holds, and its run from the start of the media to the end of its observer."""
 
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final
 
 import anyio
+from anyio.abc import TaskGroup
 
 from trunkline.clock import Clock
 from trunkline.conversation import Turn
-from trunkline.errors import ConnectionLost, RemoteProtocolError, SessionClosed, TransportError
-from trunkline.gateway.config import CallInfo
+from trunkline.gateway.config import CallInfo, Logger
 from trunkline.pipeline import Event, Metrics, RealtimeBridge
-from trunkline.transport import MessageStream
-from trunkline.wire.telephony.events import (
-    DtmfReceived,
-    MarkReceived,
-    MediaReceived,
-    StreamEvent,
-    StreamStopped,
-)
+from trunkline.telephony.line import CallLine
+from trunkline.tools import ToolCounters
 
-logger = logging.getLogger("trunkline.gateway")
-
-TOLERATED_ERRORS = 50
-"""How many messages that cannot be read a call survives."""
+OBSERVER_GRACE: Final = 5.0
+"""Seconds that an `on_session` handler has after the end of its call."""
 
 
-class StreamCodec(Protocol):
-    """A carrier's media stream, from its messages to events."""
-
-    def receive(self, message: str | bytes) -> StreamEvent:
-        """Read one message; raises `RemoteProtocolError` if it cannot be read."""
-        ...
+HANG_UP_TIMEOUT: Final = 5.0
+"""Seconds that closing a line may take; for a WebSocket its close handshake."""
 
 
 class CallSession:
@@ -41,14 +28,13 @@ class CallSession:
     Args:
         info: Who calls whom.
         bridge: What answers.
-        clock: What the duration is measured by.
+        clock: What time limits are measured by.
     """
 
     def __init__(self, info: CallInfo, bridge: RealtimeBridge, *, clock: Clock) -> None:
         self.info = info
         self._bridge = bridge
         self._clock = clock
-        self._began = clock.now()
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,9 +73,13 @@ class CallSession:
         """Whether the call is in progress."""
         return not self._bridge.is_over
 
-    def events(self) -> AsyncIterator[Event]:
-        """All events from the beginning of the call; ends after `session_ended`. Any number of consumers may read."""
-        return self._bridge.events()
+    def events(self, *, audio: bool = False) -> AsyncIterator[Event]:
+        """All events from the beginning of the call; ends after `session_ended`. Any number of consumers may read.
+
+        Args:
+            audio: Tell of audio too: `audio_received` and `audio_sent`, each time with the bytes and messages since the last time.
+        """
+        return self._bridge.events(audio=audio)
 
     def transcript(self) -> tuple[Turn, ...]:
         """The turns so far, as they were heard."""
@@ -99,78 +89,97 @@ class CallSession:
         """The figures so far."""
         return self._bridge.metrics()
 
+    @property
+    def tool_counters(self) -> ToolCounters:
+        """What became of the tool calls so far."""
+        return self._bridge.tool_counters
+
     async def send_text(self, text: str) -> None:
-        """Say something to the agent in the caller's name, in text."""
+        """Say something to the agent in the caller's name, in text.
+
+        Raises:
+            SessionClosed: The call is over, or the provider's session is not open yet.
+            ProviderError: The provider failed.
+        """
         await self._bridge.send_text(text)
 
     async def interrupt(self) -> None:
-        """Stop the agent's answer."""
+        """Stop the agent's answer; nothing happens where there is none, or the call is over."""
         await self._bridge.interrupt()
 
-    async def close(self, reason: str = "closed") -> None:
-        """Hang up; any number of times, from any task."""
-        await self._bridge.close(reason)
+    async def close(self, reason: str = "closed", *, after_speech: bool = False) -> None:
+        """Hang up, and wait until nothing of the call is left: some seconds at most. Any number of times, from any task.
+
+        A tool of the call is part of what ends: it is cancelled by this.
+
+        Args:
+            reason: What `session_ended` says; the first one counts.
+            after_speech: Let the caller hear first what the agent is saying.
+        """
+        await self._bridge.close(reason, after_speech=after_speech)
 
     async def wait_closed(self) -> None:
         """Wait until the call is over."""
         await self._bridge.wait_closed()
 
-    # ── the carrier ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the gateway ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def serve(self, line: MessageStream, codec: StreamCodec, *, max_duration: float) -> None:
-        """Carry the call until one side ends it; the line is still open when the agent's side did."""
+    async def run(
+        self,
+        line: CallLine,
+        observe: Callable[["CallSession"], Awaitable[None]],
+        *,
+        max_duration: float,
+        logger: Logger,
+    ) -> None:
+        """Carry the call until one side ends it, and hang up.
+
+        The caller is not kept waiting for the provider, which closes in the background, nor for the observer.
+
+        Args:
+            line: The media that the bridge has; it is closed here.
+            observe: Runs beside the call, and some seconds longer.
+            max_duration: Seconds after which the call is hung up.
+            logger: Where the call's summary goes.
+        """
+        observed = anyio.Event()
+
+        async def observer() -> None:
+            try:
+                await observe(self)
+            finally:
+                observed.set()
+
         try:
-            async with self._bridge, anyio.create_task_group() as tasks:
-                tasks.start_soon(self._watch, tasks.cancel_scope)
-                with self._clock.move_on_after(max_duration) as limit:
-                    await self._bridge.close(await self._listen(line, codec))
-                if limit.cancelled_caught:
-                    await self._bridge.close("max_duration")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(observer, name=f"trunkline observer {self.id}")
+                await self._converse(line, tasks, max_duration)
+                with self._clock.move_on_after(OBSERVER_GRACE):
+                    await observed.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            metrics = self._bridge.metrics()
-            logger.info(
-                "call %s is over after %d ms: %d user turns, %d agent turns, %d interruptions, %d errors",
-                self.id,
-                metrics.session_duration_ms,
-                metrics.user_turn_count,
-                metrics.agent_turn_count,
-                metrics.interruption_count,
-                metrics.error_count,
-            )
+            self._log_summary(logger)
 
-    async def _watch(self, scope: anyio.CancelScope) -> None:
-        await self._bridge.wait_closed()
-        scope.cancel()
+    async def _converse(self, line: CallLine, tasks: TaskGroup, max_duration: float) -> None:
+        async with self._bridge:
+            try:
+                with self._clock.move_on_after(max_duration) as limit:
+                    await self._bridge.wait_ending()
+                if limit.cancelled_caught:
+                    tasks.start_soon(self._bridge.close, "max_duration")
+                    await self._bridge.wait_ending()
+            finally:
+                with self._clock.move_on_after(HANG_UP_TIMEOUT, shield=True):
+                    await line.aclose()
 
-    async def _listen(self, line: MessageStream, codec: StreamCodec) -> str:
-        """Pass on what the carrier says until it is over; returns why."""
-        tolerated = TOLERATED_ERRORS
-        try:
-            while tolerated:
-                message = await line.receive()
-                try:
-                    event = codec.receive(message)
-                except RemoteProtocolError as error:
-                    tolerated -= 1
-                    self._bridge.carrier_error(error)
-                    continue
-                match event:
-                    case MediaReceived():
-                        await self._bridge.send_audio(event.payload)
-                    case MarkReceived():
-                        self._bridge.mark_received(event.name)
-                    case DtmfReceived():
-                        self._bridge.key_pressed(event.digit)
-                    case StreamStopped():
-                        return "caller_hung_up"
-                    case _:
-                        logger.debug("call %s: %s", self.id, event)
-        except SessionClosed:
-            return "closed"
-        except ConnectionLost as error:
-            return "caller_hung_up" if error.clean else "line_lost"
-        except TransportError as error:
-            self._bridge.carrier_error(error)
-            return "line_lost"
-        return "protocol_errors"
+    def _log_summary(self, logger: Logger) -> None:
+        metrics = self._bridge.metrics()
+        logger.info(
+            "call %s is over after %d ms: %d user turns, %d agent turns, %d interruptions, %d errors",
+            self.id,
+            metrics.session_duration_ms,
+            metrics.user_turn_count,
+            metrics.agent_turn_count,
+            metrics.interruption_count,
+            metrics.error_count,
+        )

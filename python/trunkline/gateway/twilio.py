@@ -1,26 +1,21 @@
-"""The Twilio gateway: its webhooks, its media socket, and their signatures."""
+"""The Twilio gateway: its webhooks and their signatures."""
 
-import logging
 import re
-from functools import partial
 from typing import Final, Unpack
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import CallRejected, InvalidConfig, RemoteProtocolError, SignatureInvalid, TransportError
-from trunkline.gateway.config import CallInfo, GatewayConfig, GatewayOptions, ProviderName
+from trunkline.errors import CallRejected, InvalidConfig, SignatureInvalid
+from trunkline.gateway.config import CallInfo, GatewayConfig, GatewayOptions, ProviderName, checked_credential
 from trunkline.gateway.gateway import Gateway
-from trunkline.telephony.twilio import TwilioPort
-from trunkline.transport import Request, Response, Route, Upgrade, WebSocketConnection
-from trunkline.wire.telephony.events import StreamStarted
+from trunkline.telephony.line import CallLine
+from trunkline.telephony.twilio import TwilioLine
+from trunkline.transport import Request, Response, Route, WebSocketConnection
 from trunkline.wire.telephony.twilio import twiml
 from trunkline.wire.telephony.twilio.signature import SignatureValidator
-from trunkline.wire.telephony.twilio.stream import TwilioStream
-
-logger = logging.getLogger("trunkline.gateway")
 
 MAX_FIELDS: Final = 200
-MAX_MESSAGE: Final = 65_536
+"""Fields of a webhook; Twilio sends some thirty."""
 CALL_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")  # it is written to logs
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
@@ -57,20 +52,35 @@ class TwilioGateway(Gateway):
         if verify_signatures and not auth_token:
             raise InvalidConfig("auth_token", "is needed to check Twilio's signatures")
         super().__init__(GatewayConfig(**options), clock=clock)
-        self.account_sid = account_sid
+        self.account_sid = checked_credential("account_sid", account_sid)
         self.phone_number = phone_number
-        self._validator = SignatureValidator(auth_token) if verify_signatures else None
+        self._validator = (
+            SignatureValidator(checked_credential("auth_token", auth_token)) if verify_signatures else None
+        )
 
     def __repr__(self) -> str:
         return f"TwilioGateway(account_sid={self.account_sid!r}, phone_number={self.phone_number!r})"
 
     def carrier_routes(self) -> list[Route]:
-        """Twilio's webhooks and media socket."""
+        """Twilio's webhooks."""
         return [
             Route("POST", "/voice/inbound", self._inbound),
             Route("POST", "/voice/status", self._status),
-            Route("GET", "/ws/media-stream/{token}", self._media),
         ]
+
+    def open_line(self, socket: WebSocketConnection) -> CallLine:
+        """Twilio's line over a media socket."""
+        return TwilioLine(socket)
+
+    def verify_upgrade(self, request: Request) -> None:
+        """Twilio signs the upgrade, too.
+
+        Raises:
+            SignatureInvalid: It is not signed, or not by Twilio.
+        """
+        if self._validator is not None:
+            address = self.public_address(request)
+            self._validator.verify_upgrade(address, request.headers.get("x-twilio-signature"))
 
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,70 +92,28 @@ class TwilioGateway(Gateway):
         if not CALL_ID.fullmatch(call_id):
             return Response(400, "CallSid is missing or not an id\n")
         if self.account_sid and fields.get("AccountSid") != self.account_sid:
-            logger.warning("call %s is refused: it belongs to another account", call_id)
+            self.logger.warning("call %s is refused: it belongs to another account", call_id)
             return _document(twiml.reject())
         info = CallInfo(
             call_id=call_id,
             from_=fields.get("From", ""),
             to=fields.get("To", ""),
             direction="inbound",
-            start_time=self._clock.wall(),
+            start_time=self.clock.wall(),
         )
         try:
             path = await self.admit(info)
         except CallRejected as rejected:
             return _document(twiml.reject("busy" if rejected.reason == "busy" else "rejected"))
-        return _document(twiml.connect_stream(_socket_url(self.public_url) + path))
+        return _document(twiml.connect_stream(self.socket_url(path)))
 
     async def _status(self, request: Request) -> Response:
         fields = self._verified_form(request)
         if isinstance(fields, Response):
             return fields
         if fields.get("CallStatus") in ENDED:
-            session = self.end_call(fields.get("CallSid", ""))
-            if session is not None:
-                await session.close(f"carrier_{fields['CallStatus']}")
+            self.end_call(fields.get("CallSid", ""), f"carrier_{fields['CallStatus']}")
         return Response(204)
-
-    # ── media ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _media(self, request: Request) -> Response | Upgrade:
-        if self._validator is not None:
-            try:
-                self._validator.verify_upgrade(self._public_address(request), request.headers.get("x-twilio-signature"))
-            except SignatureInvalid as error:
-                return self._refuse(request, str(error))
-        if not request.wants_websocket:
-            return Response(426, "this address is for a WebSocket\n", headers=[("Upgrade", "websocket")])
-        info = self.redeem(request.params["token"])
-        if info is None:
-            return self._refuse(request, "its token is unknown, used or too old")
-        return Upgrade(partial(self._carry, info), max_size=MAX_MESSAGE)
-
-    async def _carry(self, info: CallInfo, socket: WebSocketConnection) -> None:
-        stream = TwilioStream()
-        with self.arrival(info):
-            try:
-                await self._await_start(info, socket, stream)
-            except (TransportError, RemoteProtocolError) as error:
-                logger.warning("call %s: its media did not begin: %s", info.call_id, error)
-                await socket.aclose(1002)
-                return
-            await self.carry(info, socket, stream, TwilioPort(socket, stream))
-
-    async def _await_start(self, info: CallInfo, socket: WebSocketConnection, stream: TwilioStream) -> None:
-        with self._clock.move_on_after(self.config.start_timeout):
-            while True:
-                event = stream.receive(await socket.receive())
-                if isinstance(event, StreamStarted):
-                    if event.call_id != info.call_id:
-                        raise RemoteProtocolError("twilio", "the media belongs to another call", path="start.callSid")
-                    if event.format != TwilioPort.traits.format:
-                        raise RemoteProtocolError("twilio", "the audio is not 8 kHz µ-law", path="start.mediaFormat")
-                    return
-        raise TransportError(f"no start message within {self.config.start_timeout:g} s")
-
-    # ── signatures ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _verified_form(self, request: Request) -> dict[str, str] | Response:
         try:
@@ -157,24 +125,11 @@ class TwilioGateway(Gateway):
         if self._validator is not None:
             try:
                 self._validator.verify_form(
-                    self._public_address(request), fields, request.headers.get("x-twilio-signature")
+                    self.public_address(request), fields, request.headers.get("x-twilio-signature")
                 )
             except SignatureInvalid as error:
-                return self._refuse(request, str(error))
+                return self.refuse(request, str(error))
         return dict(fields)
-
-    def _public_address(self, request: Request) -> str:
-        """The address as Twilio was told it: what arrives here may have passed a proxy, but the path is the same."""
-        public = urlsplit(self.public_url)
-        return f"{public.scheme}://{public.netloc}{request.target}"
-
-    def _refuse(self, request: Request, why: str) -> Response:
-        logger.warning("%s %s from %s is refused: %s", request.method, request.route, request.client, why)
-        return Response(403, "forbidden\n")
-
-
-def _socket_url(public_url: str) -> str:
-    return f"ws{public_url.removeprefix('http')}"
 
 
 def _document(text: str) -> Response:

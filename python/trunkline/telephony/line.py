@@ -84,7 +84,3 @@ class CallLine(Protocol):
     async def aclose(self) -> None:
         """Close the line: any number of times, from any task, within some seconds. For most carriers this hangs up."""
         ...
-
-
-PortTraits = LineTraits
-CarrierPort = CallLine

@@ -1,49 +1,64 @@
-"""Twilio: the outgoing side of a media stream."""
+"""Twilio: a call's media stream as a `CallLine`."""
 
 from typing import Final
 
 from trunkline.audio import TWILIO
 from trunkline.errors import ConnectionLost
-from trunkline.telephony.line import PortTraits
+from trunkline.telephony.line import LineTraits
 from trunkline.transport import MessageStream
+from trunkline.wire.telephony.events import StreamEvent
 from trunkline.wire.telephony.twilio.stream import TwilioStream
 
 
-class TwilioPort:
-    """The outgoing line of one call: a `CarrierPort` over the media socket; whoever reads the socket feeds the same `protocol`.
+class TwilioLine:
+    """The media of one call: a `CallLine` over the socket that Twilio opened. Closing it ends the `<Stream>`, and so hangs up.
 
     Args:
-        socket: The media socket; the port sends on it and neither reads nor closes it.
-        protocol: The stream's codec, which knows the stream's id once it has received `start`.
+        socket: The media socket, open. The line alone uses it from now on.
     """
 
-    traits: Final = PortTraits(format=TWILIO, frame_ms=20, can_clear=True, returns_marks=True, max_lead_ms=400)
+    traits: Final = LineTraits(format=TWILIO, frame_ms=20, max_lead_ms=400)
 
-    def __init__(self, socket: MessageStream, protocol: TwilioStream) -> None:
+    def __init__(self, socket: MessageStream) -> None:
         self._socket = socket
-        self._protocol = protocol
+        self._stream = TwilioStream()
 
-    async def send_media(self, payload: bytes) -> None:
-        """Queue 8 kHz µ-law audio at Twilio, which plays it in real time behind what it holds.
+    async def receive(self) -> StreamEvent:
+        """The next event of the stream; one task at a time.
 
         Raises:
-            LocalProtocolError: The stream has not started.
-            TransportError: The line is gone.
+            RemoteProtocolError: A message cannot be read; the line is as it was before, and you may go on receiving.
+            ConnectionLost: The socket is closed, or Twilio stopped the stream.
+            TransportError: The socket is gone for another reason.
         """
-        await self._send(self._live().send_media(payload))
+        self._check_running()
+        return self._stream.receive(await self._socket.receive())
+
+    async def send_media(self, payload: bytes) -> None:
+        """Queue 8 kHz µ-law audio of any length at Twilio, which plays it in real time behind what it holds.
+
+        Raises:
+            LocalProtocolError: The stream has not started, or there is no audio.
+            ConnectionLost: The socket is closed, or Twilio stopped the stream.
+            TransportError: The socket is gone for another reason.
+        """
+        self._check_running()
+        await self._socket.send(self._stream.send_media(payload))
 
     async def send_mark(self, name: str) -> None:
-        """Ask for `MarkReceived(name)` once everything queued so far was played or cleared; raises as `send_media`."""
-        await self._send(self._live().send_mark(name))
+        """Ask for `MarkReceived(name)` once everything queued so far was played or cleared; raises what `send_media` does."""
+        self._check_running()
+        await self._socket.send(self._stream.send_mark(name))
 
     async def clear(self) -> None:
-        """Drop what Twilio has not played; it returns every pending mark at once; raises as `send_media`."""
-        await self._send(self._live().clear())
+        """Drop what Twilio has not played; it returns every pending mark at once. Raises what `send_media` does."""
+        self._check_running()
+        await self._socket.send(self._stream.clear())
 
-    def _live(self) -> TwilioStream:
-        if self._protocol.stopped:
+    async def aclose(self) -> None:
+        """Close the socket: any number of times, from any task, in bounded time."""
+        await self._socket.aclose()
+
+    def _check_running(self) -> None:
+        if self._stream.stopped:
             raise ConnectionLost(1000, "the carrier stopped the stream")
-        return self._protocol
-
-    async def _send(self, message: str) -> None:
-        await self._socket.send(message)

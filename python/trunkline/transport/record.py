@@ -13,16 +13,23 @@ text, binary ones as base64.
 
 import json
 import logging
+import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self, TextIO, TypeAlias
 from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, InvalidConfig, MessageTooLarge, RemoteProtocolError
@@ -31,6 +38,12 @@ from trunkline.transport.websocket.connection import MessageStream
 __all__ = ["Ended", "Entry", "Message", "RecordedStream", "Recording", "Scrubber", "read_recording", "recorded"]
 
 log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that `aclose()` waits for the disk."""
+
+MAX_WAITING = 16 * 2**20
+"""Bytes of messages that may wait for the disk: some minutes of audio both ways."""
 
 HIDDEN = "[hidden]"
 _SECRETS = (
@@ -111,13 +124,14 @@ Entry: TypeAlias = Message | Ended
 
 
 class Recording:
-    """A recording that is being written; `with Recording("call.jsonl") as recording`.
+    """A recording that is being written; `with Recording("call.jsonl") as recording`, or `await recording.aclose()` at its end.
 
-    Every line is on disk when the call that wrote it returns, so a recording survives the program. A disk that is full or gone ends the
-    recording with a line in the log, never the stream.
+    Lines are written in a thread, so a slow disk holds up nobody; all are with the system when the recording is closed. A disk that is
+    full, gone or too slow ends the recording with a line in the log, never the stream.
 
     Args:
-        path: Where to write. What is there already is kept: `call-2.jsonl` is written beside `call.jsonl`, and so on.
+        path: Where to write. What is there already is kept: `call-2.jsonl` is written beside `call.jsonl`, and so on. Nobody but the
+            program's own user may read the file.
         secrets: See `Scrubber`.
         clock: Where time comes from.
 
@@ -131,28 +145,35 @@ class Recording:
         self._file: TextIO | None
         self.path, self._file = _created(Path(path))
         self._began = clock.now()
-        self._write("opened", at=clock.wall().isoformat())
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trunkline recording")
+        self._lock = Lock()
+        self._waiting = 0
+        self._ended = False
+        self._put("opened", at=clock.wall().isoformat())
 
     def message(self, direction: Literal["sent", "received"], message: str | bytes) -> None:
-        """Write a message down."""
-        if isinstance(message, str):
-            self._write(direction, text=self._scrubber.text(message))
-        else:
-            self._write(direction, base64=b64encode(self._scrubber.data(message)).decode())
+        """Write a message down; this does not wait."""
+        self._put(direction, message)
 
     def ended(self, by: Literal["us", "them"], code: int, reason: str) -> None:
         """Write down how the stream ended; nothing follows."""
-        self._write("ended", by=by, code=code, reason=self._scrubber.text(reason))
-        self.close()
+        self._put("ended", by=by, code=code, reason=self._scrubber.text(reason))
+        self._finish()
+
+    def flush(self) -> None:
+        """Wait until all lines so far are with the system."""
+        if not self._ended:
+            self._thread.submit(int).result()
 
     def close(self) -> None:
-        """Stop writing; any number of times."""
-        file, self._file = self._file, None
-        if file is not None:
-            try:
-                file.close()
-            except OSError as error:
-                log.error("a recording could not be finished: %s", error.strerror)  # noqa: TRY400 - a full disk needs no traceback
+        """Stop writing, once all is written; any number of times. It blocks: use `aclose()` in an event loop."""
+        self._finish()
+        self._thread.shutdown()
+
+    async def aclose(self) -> None:
+        """Stop writing, once all is written or after some seconds; any number of times."""
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            await anyio.to_thread.run_sync(self.close, abandon_on_cancel=True)
 
     def __enter__(self) -> Self:
         return self
@@ -162,15 +183,52 @@ class Recording:
     ) -> None:
         self.close()
 
-    def _write(self, direction: str, **facts: object) -> None:
-        if self._file is None:
+    # ── in the event loop ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _put(self, direction: str, message: str | bytes | None = None, **facts: object) -> None:
+        if self._ended:
+            return
+        size = 0 if message is None else len(message)
+        with self._lock:
+            self._waiting += size
+            too_much = self._waiting > MAX_WAITING
+        if too_much:
+            log.error("a recording ends early: the disk does not keep up")
+            self._finish()
             return
         time = round(self._clock.now() - self._began, 6)
+        self._thread.submit(self._write, {"time": time, "direction": direction, **facts}, message, size)
+
+    def _finish(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._thread.submit(self._close_file)
+            self._thread.shutdown(wait=False)
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write(self, entry: dict[str, object], message: str | bytes | None, size: int) -> None:
+        with self._lock:
+            self._waiting -= size
+        if self._file is None:
+            return
+        if isinstance(message, str):
+            entry["text"] = self._scrubber.text(message)
+        elif message is not None:
+            entry["base64"] = b64encode(self._scrubber.data(message)).decode()
         try:
-            self._file.write(json.dumps({"time": time, "direction": direction, **facts}) + "\n")
+            self._file.write(json.dumps(entry) + "\n")
         except OSError as error:
             log.error("a recording ends early: %s", error.strerror)  # noqa: TRY400 - a full disk needs no traceback
-            self.close()
+            self._close_file()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                log.error("a recording could not be finished: %s", error.strerror)  # noqa: TRY400 - a full disk needs no traceback
 
 
 class RecordedStream:
@@ -236,13 +294,16 @@ def recorded(
 async def _recorded(
     connecting: AbstractAsyncContextManager[MessageStream], path: str | Path, secrets: Iterable[str], clock: Clock
 ) -> AsyncIterator[MessageStream]:
-    with Recording(path, secrets=secrets, clock=clock) as recording:
+    recording = await anyio.to_thread.run_sync(partial(Recording, path, secrets=secrets, clock=clock))
+    try:
         async with connecting as stream:
             recorded_stream = RecordedStream(stream, recording)
             try:
                 yield recorded_stream
             finally:
                 await recorded_stream.aclose()
+    finally:
+        await recording.aclose()
 
 
 def read_recording(path: str | Path) -> list[Entry]:
@@ -282,12 +343,17 @@ def _entry(line: Any) -> Entry | None:
             raise ValueError("not a line of a recording")
 
 
+def _private(path: str, flags: int) -> int:
+    """What was said on a call is not for every user of the machine."""
+    return os.open(path, flags, 0o600)
+
+
 def _created(path: Path) -> tuple[Path, TextIO]:
     """A new file at this path, or beside it if it is taken; each line goes to the disk at once."""
     for number in count(1):
         place = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
         try:
-            return place, place.open("x", encoding="utf-8", buffering=1)
+            return place, open(place, "x", encoding="utf-8", buffering=1, opener=_private)
         except FileExistsError:
             continue
         except OSError as error:

@@ -9,8 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+import trustme
 from anyio.abc import SocketStream
 
+from tests.transport.connect_proxy import ConnectProxy, connect_proxy
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -151,3 +153,55 @@ async def test_a_body_that_is_not_json_is_the_servers_fault(rude_server: RudeSer
     with pytest.raises(RemoteProtocolError):
         response.json()
     assert "oops" not in repr(response)
+
+
+async def test_body_without_a_length_is_read_to_its_end(rude_server: RudeServer) -> None:
+    answer = saying(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+    async with rude_server(answer) as url, HttpClient() as http:
+        assert (await http.request("GET", url.replace("ws", "http"))).text == "all of it"
+
+
+VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+
+
+@pytest.mark.parametrize("how", ["environment", "argument"])
+async def test_request_goes_through_the_proxy_of_environment_or_argument(
+    authority: trustme.CA, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("carrier.test").configure_cert(context)
+    proxy = ConnectProxy("ali:sesame@home")
+    async with Server([Route("GET", "/", remember)], tls=context) as server, connect_proxy(proxy) as address:
+        through = f"http://ali:sesame%40home@{address}"
+        options: dict[str, Any] = {"proxy": through}
+        if how == "environment":
+            monkeypatch.setenv("HTTPS_PROXY", through)
+            options = {}
+        async with HttpClient(tls=client_tls, **options) as http:
+            assert (await http.request("GET", f"https://carrier.test:{server.port}/")).status == 201
+    assert proxy.targets == [f"carrier.test:{server.port}"]
+
+
+async def test_this_machine_is_reached_without_the_proxy_of_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with HttpClient() as http:
+        assert (await http.request("GET", f"{server.url}/v1/a")).status == 201
+
+
+async def test_proxy_that_refuses_is_a_lost_connection_without_its_password() -> None:
+    proxy = ConnectProxy("ali:other")
+    async with connect_proxy(proxy) as address, HttpClient(proxy=f"http://ali:sesame@{address}") as http:
+        with pytest.raises(ConnectionLost) as caught:
+            await http.request("GET", "https://carrier.test/")
+    assert "sesame" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+
+
+async def test_proxy_that_is_none_is_refused() -> None:
+    async with HttpClient(proxy="socks5://sesame@127.0.0.1:1") as http:
+        with pytest.raises(InvalidConfig) as caught:
+            await http.request("GET", "https://carrier.test/")
+    assert "sesame" not in str(caught.value)

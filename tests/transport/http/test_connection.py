@@ -314,6 +314,35 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
         assert clock.now() >= 29
 
 
+async def test_connection_that_asks_nothing_is_closed_soon() -> None:
+    clock = ScaledClock(100)
+    limits = ServerLimits(first_timeout=5, idle_timeout=500)
+    async with Server(ROUTES, limits=limits, clock=clock) as server, dialled(server) as stream:
+        began = clock.now()
+        with anyio.fail_after(3):  # 300 seconds of the server's clock
+            assert await hear(stream) == b""
+        assert clock.now() - began >= 4.9
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST /told HTTP/1.0\r\nHost: h\r\n\r\nhello", 411),
+        (b"POST /told HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200),
+        (b"POST /told HTTP/1.0\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 200),
+        (b"GET /told HTTP/1.0\r\nHost: h\r\n\r\n", 200),
+    ],
+)
+async def test_body_of_unknown_length_is_read_or_refused_and_never_empty(
+    server: Server, request_: bytes, status: int
+) -> None:
+    async with dialled(server) as stream:
+        await stream.send(request_.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\r\nConnection: close\r\n"))
+        answer = (await hear(stream)).decode()
+    assert statuses(answer) == [status]
+    assert ("b'hello'" in answer) == (status == 200 and request_.startswith(b"POST"))
+
+
 async def test_a_client_that_does_not_read_its_answer_is_dropped() -> None:
     asked = anyio.Event()
 

@@ -3,7 +3,7 @@
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import anyio.lowlevel
@@ -111,6 +111,29 @@ async def test_connections_above_the_limit_are_told_so() -> None:
         await until(lambda: server.connections == 0)
         async with connect_websocket(f"{server.url}/hold"):
             pass
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost:", GET])
+async def test_connections_that_wait_for_a_request_make_room_oldest_first(said: bytes) -> None:
+    """Somebody who opens all connections there are and asks for nothing does not keep the carrier out."""
+    async with Server(ROUTES, limits=ServerLimits(connections=3), grace=0) as server, AsyncExitStack() as stack:
+        await stack.enter_async_context(connect_websocket(f"{server.url}/hold"))
+        idle = [await stack.enter_async_context(dialled(server)) for _ in range(2)]
+        for stream in idle:
+            if said:
+                await stream.send(said)
+            if said == GET:
+                await stream.receive()
+        await until(lambda: server.connections == 3)
+        await anyio.wait_all_tasks_blocked()
+        call = await stack.enter_async_context(connect_websocket(f"{server.url}/hold"))
+        with anyio.fail_after(5), suppress(anyio.BrokenResourceError):
+            async for _ in idle[0]:  # what it is told before it is closed
+                pass
+        await until(lambda: server.connections == 3)
+        await idle[1].send(b" h\r\n\r\n" if said.endswith(b":") else GET)
+        assert b"200 OK" in await idle[1].receive()
+        await call.send("still there")
 
 
 async def test_far_above_the_limit_they_are_dropped() -> None:

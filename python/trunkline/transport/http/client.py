@@ -19,6 +19,7 @@ from trunkline.errors import (
     RemoteProtocolError,
 )
 from trunkline.transport.http.headers import Headers
+from trunkline.transport.proxy import ENVIRONMENT, Proxy, proxy_to
 from trunkline.transport.tls import system_trust
 
 if TYPE_CHECKING:
@@ -53,13 +54,15 @@ class HttpResponse:
 class HttpClient:
     """Keeps connections to one or several hosts; use it in `async with`.
 
-    It follows no redirects, keeps no cookies and reads no environment variables. Of an address only scheme and host are ever told in an
+    It follows no redirects and keeps no cookies. Of an address only scheme and host are ever told in an
     error, and nothing is logged, since keys travel in paths and queries.
 
     Args:
         base_url: What a relative URL is relative to.
         timeout: Seconds for a whole request, from connecting to the last byte.
         tls: What to trust; the system's certificates if None.
+        proxy: The address of an HTTP proxy to go through, with user and password if it needs them; "environment" goes by the usual
+            variables, as model providers do (`transport.proxy`); None goes directly.
         max_body: Bytes that an answer may have.
         clock: Where time comes from.
     """
@@ -70,6 +73,7 @@ class HttpClient:
         base_url: str = "",
         timeout: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        proxy: str | None = ENVIRONMENT,
         max_body: int = 16 * 2**20,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -78,13 +82,12 @@ class HttpClient:
         self._tls = tls
         self._max_body = max_body
         self._clock = clock
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._proxy = proxy
+        self._open = False
+        self._transports: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
 
     async def __aenter__(self) -> Self:
-        import httpx
-
-        # The transport alone: httpx's own client writes whole addresses, keys and all, into its log.
-        self._transport = httpx.AsyncHTTPTransport(verify=self._tls or system_trust(), trust_env=False)
+        self._open = True
         return self
 
     async def request(
@@ -110,14 +113,14 @@ class HttpClient:
             timeout: Seconds, in place of the client's.
 
         Raises:
-            InvalidConfig: The URL cannot be used.
-            ConnectionLost: The host cannot be reached, or the connection broke.
+            InvalidConfig: The URL, or the proxy's address, cannot be used.
+            ConnectionLost: The host or the proxy cannot be reached, the proxy refused, or the connection broke.
             MessageTooLarge: The answer is larger than `max_body`.
             DeadlineExceeded: It took longer than the timeout.
         """
         import httpx
 
-        if self._transport is None:
+        if not self._open:
             raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
         sent = list(headers)
         if form is not None:
@@ -132,10 +135,29 @@ class HttpClient:
         seconds = self._timeout if timeout is None else timeout
         response: HttpResponse | None = None
         with self._clock.move_on_after(seconds):
-            response = await self._exchange(self._transport, request, where)
+            response = await self._exchange(self._transport_to(whole), request, where)
         if response is None:
             raise DeadlineExceeded(f"{method} {where}", seconds)
         return response
+
+    def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
+        """What reaches a host: connections of its own for each proxy, and for the direct way."""
+        import httpx
+
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
+        proxy = proxy_to(parts.hostname or "", port, secure=secure, proxy=self._proxy)
+        if proxy not in self._transports:
+            through = None
+            if proxy is not None:
+                headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+                through = httpx.Proxy(str(proxy), headers=headers, ssl_context=system_trust() if proxy.secure else None)
+            # The transport alone: httpx's own client writes whole addresses, keys and all, into its log.
+            self._transports[proxy] = httpx.AsyncHTTPTransport(
+                verify=self._tls or system_trust(), trust_env=False, proxy=through
+            )
+        return self._transports[proxy]
 
     async def _exchange(
         self, transport: "httpx.AsyncHTTPTransport", request: "httpx.Request", where: str
@@ -162,9 +184,9 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close what is open; any number of times."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await transport.aclose()
+        self._open = False
+        while self._transports:
+            await self._transports.popitem()[1].aclose()
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

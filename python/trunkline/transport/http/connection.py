@@ -42,7 +42,8 @@ class Refused(Exception):
 class Exchange:
     """Serves one byte stream; `failures` counts handlers that raised.
 
-    `drain()` lets the request that is being served be the last, and ends an idle connection at once.
+    `drain()` lets the request that is being served be the last, and ends an idle connection at once. `evict()` ends a connection that has
+    no complete request head to be served.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Exchange:
         self._clock = clock
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header)
         self._idle: anyio.CancelScope | None = None
+        self._reading_head: anyio.CancelScope | None = None
+        self._served = False
         self._head_only = False
         self._draining = False
 
@@ -64,6 +67,15 @@ class Exchange:
         self._draining = True
         if self._idle is not None:
             self._idle.cancel()
+
+    def evict(self) -> bool:
+        """Give the place to another connection; False where a request is being served, or this was done before."""
+        waiting = self._idle or self._reading_head
+        if waiting is None or self._draining:
+            return False
+        self._draining = True
+        waiting.cancel()
+        return True
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -90,12 +102,16 @@ class Exchange:
         if self._http.trailing_data[0]:
             await anyio.lowlevel.checkpoint()  # who sends many requests at once does not keep others waiting
             return True
-        with self._clock.move_on_after(self._limits.idle_timeout) as self._idle:
-            return bool(await self._feed())
-        return False
+        begun = False
+        limit = self._limits.idle_timeout if self._served else self._limits.first_timeout
+        with self._clock.move_on_after(limit) as self._idle:
+            begun = bool(await self._feed())
+        self._idle = None
+        return begun
 
     async def _serve_one(self) -> bool:
         """Serve one request; whether another may follow."""
+        self._served = True
         try:
             request, handler = await self._receive_request()
             response = await self._handled(request, handler)
@@ -142,8 +158,12 @@ class Exchange:
     async def _receive_request(self) -> tuple[Request, Handler]:
         head: object = None
         self._head_only = False
-        with self._clock.move_on_after(self._limits.header_timeout) as deadline:
-            head = await self._next_event()
+        try:
+            with self._clock.move_on_after(self._limits.header_timeout) as deadline:
+                self._reading_head = deadline
+                head = await self._next_event()
+        finally:
+            self._reading_head = None
         if deadline.cancelled_caught or not isinstance(head, h11.Request):
             raise Refused(refusal(408 if deadline.cancelled_caught else 400))
         self._head_only = head.method == b"HEAD"
@@ -180,6 +200,8 @@ class Exchange:
         )
 
     async def _receive_body(self, request: Request) -> bytes:
+        if self._length_is_missing(request):
+            raise Refused(Response(411, "a body needs a Content-Length, or HTTP/1.1 and chunks\n"))
         length = request.headers.get("content-length", "0")
         if len(length) > 18 or int(length) > self._limits.body:
             raise Refused(refusal(413))
@@ -191,6 +213,17 @@ class Exchange:
             if len(body) > self._limits.body:
                 raise Refused(refusal(413))
         return bytes(body)
+
+    def _length_is_missing(self, request: Request) -> bool:
+        """Whether there may be a body that nothing tells the end of: it must not be taken for empty.
+
+        HTTP/1.1 has no such bodies (RFC 9112 section 6.3), HTTP/1.0 had (RFC 1945 section 7.2.2).
+        """
+        return (
+            self._http.their_http_version == b"1.0"
+            and request.method in {"POST", "PUT", "PATCH"}
+            and "content-length" not in request.headers
+        )
 
     async def _next_event(self) -> object:
         try:

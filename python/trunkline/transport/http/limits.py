@@ -15,9 +15,11 @@ class ServerLimits:
         handler_timeout: For a handler's answer, not for a WebSocket; then 503.
         write_timeout: For the other side to take a response, or one WebSocket message.
         idle_timeout: Between two requests.
+        first_timeout: From the opening of a connection to the first byte of its first request.
         linger_timeout: For the other side to read a refusal before the socket goes.
         close_timeout: For the other side to answer the close frame of a WebSocket.
-        connections: Open at once; more are answered 503.
+        connections: Open at once. For one more the oldest that has not asked for anything yet, or waits between two requests, is closed;
+            where there is none, it is answered 503.
     """
 
     header: int = 32_768
@@ -27,6 +29,7 @@ class ServerLimits:
     handler_timeout: float = 30.0
     write_timeout: float = 10.0
     idle_timeout: float = 30.0
+    first_timeout: float = 10.0
     linger_timeout: float = 1.0
     close_timeout: float = 2.0
     connections: int = 1000

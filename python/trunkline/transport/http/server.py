@@ -55,7 +55,7 @@ class Server:
         self._limits = limits or ServerLimits()
         self._grace = grace
         self._clock = clock
-        self._exchanges: set[Exchange] = set()
+        self._exchanges: dict[Exchange, None] = {}  # in the order in which they were opened
         self._connections = 0
         self._failures = 0
         self._draining = False
@@ -164,6 +164,8 @@ class Server:
         self._connections += 1
         try:
             excess = self._connections - self._limits.connections
+            if excess > 0 and any(exchange.evict() for exchange in self._exchanges):
+                excess = 0
             if excess <= REFUSING:
                 await self._converse(await self._secured(socket), refused=excess > 0)
         except (anyio.EndOfStream, DeadlineExceeded, *STREAM_FAILED) as error:
@@ -191,7 +193,7 @@ class Server:
         exchange = Exchange(
             stream, self._router, self._limits, client if isinstance(client, tuple) else None, self._clock
         )
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = None
         try:
             if self._draining:
                 exchange.drain()
@@ -200,7 +202,7 @@ class Server:
             else:
                 await exchange.serve()
         finally:
-            self._exchanges.discard(exchange)
+            del self._exchanges[exchange]
             self._failures += exchange.failures
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
