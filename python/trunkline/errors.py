@@ -15,13 +15,24 @@ its next provider. No message ever holds a secret: keys are not passed to an err
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 
 class TrunklineError(Exception):
     """Anything that this package raises on purpose."""
 
     may_fall_back: ClassVar[bool] = False
+
+
+@overload
+def single(error: Exception) -> Exception: ...
+@overload
+def single(error: BaseException) -> BaseException: ...
+def single(error: BaseException) -> BaseException:
+    """The one error inside the groups that task groups put around it; a group of several stays as it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────

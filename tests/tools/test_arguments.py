@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trunkline.errors import InvalidConfig
-from trunkline.tools import ToolDefinition, ToolDispatcher
+from trunkline.tools import CompiledTools, ToolDefinition, ToolDispatcher
 
 ORDER = ToolDefinition(
     "order",
@@ -48,7 +48,7 @@ ORDER = ToolDefinition(
 )
 async def test_what_is_wrong_is_told_with_its_path(arguments: str, error: str) -> None:
     ran: list[Any] = []
-    call = await ToolDispatcher([ORDER], {"order": ran.append}).run("c", "order", arguments)
+    call = await ToolDispatcher(CompiledTools([ORDER], {"order": ran.append})).run("c", "order", arguments)
     assert call.error.startswith(f"Tool order: {error}")
     assert json.loads(call.result) == {"error": call.error}
     assert ran == []
@@ -56,20 +56,20 @@ async def test_what_is_wrong_is_told_with_its_path(arguments: str, error: str) -
 
 async def test_the_list_of_complaints_is_short() -> None:
     boxes = json.dumps({"cake": "plum", "boxes": [3] * 1000})
-    call = await ToolDispatcher([ORDER], {"order": lambda _: ""}).run("c", "order", boxes)
+    call = await ToolDispatcher(CompiledTools([ORDER], {"order": lambda _: ""})).run("c", "order", boxes)
     assert call.error.endswith("; and 995 more")
     assert len(call.error) < 400
 
 
 async def test_a_pattern_cannot_be_made_to_take_forever() -> None:
     arguments = json.dumps({"cake": "plum", "code": "a" * 5000 + "b"})
-    call = await ToolDispatcher([ORDER], {"order": lambda _: ""}).run("c", "order", arguments)
+    call = await ToolDispatcher(CompiledTools([ORDER], {"order": lambda _: ""})).run("c", "order", arguments)
     assert call.error.startswith("Tool order: code: ")
 
 
 async def test_right_arguments_reach_on_function_call_only() -> None:
     got: list[str] = []
-    tools = ToolDispatcher([ORDER], on_function_call=lambda *call: got.append(call[2]))
+    tools = ToolDispatcher(CompiledTools([ORDER], on_function_call=lambda *call: got.append(call[2])))
     await tools.run("a", "order", '{"cake": "apple"}')
     await tools.run("b", "order", '{"cake": "plum"}')
     assert got == ['{"cake": "plum"}']
@@ -88,7 +88,7 @@ async def test_right_arguments_reach_on_function_call_only() -> None:
 def test_a_schema_that_is_not_valid_is_refused_when_the_dispatcher_is_built(parameters: dict[str, Any]) -> None:
     definition = ToolDefinition("order", "", parameters)
     with pytest.raises(InvalidConfig, match="parameters: of tool 'order'"):
-        ToolDispatcher([definition])
+        CompiledTools([definition])
 
 
 def test_a_schema_may_not_refer_to_the_network() -> None:
@@ -96,7 +96,7 @@ def test_a_schema_may_not_refer_to_the_network() -> None:
         server.setblocking(False)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
         with pytest.raises(InvalidConfig, match="parameters: of tool 'order'"):
-            ToolDispatcher([ToolDefinition("order", "", {"properties": {"a": {"$ref": address}}})])
+            CompiledTools([ToolDefinition("order", "", {"properties": {"a": {"$ref": address}}})])
         with pytest.raises(BlockingIOError):
             server.accept()
 

@@ -2,11 +2,11 @@
 
 import json
 
-from trunkline.tools import ToolDefinition, ToolDispatcher
+from trunkline.tools import CompiledTools, ToolDefinition, ToolDispatcher
 
 
 async def test_a_model_that_goes_in_circles_is_stopped_until_the_user_speaks() -> None:
-    tools = ToolDispatcher([ToolDefinition("look")], {"look": lambda _: "nothing"}, max_rounds=2)
+    tools = ToolDispatcher(CompiledTools([ToolDefinition("look")], {"look": lambda _: "nothing"}), max_rounds=2)
 
     async def look(call_id: str, response_id: str = "") -> str:
         return (await tools.run(call_id, "look", "{}", response_id=response_id)).result
@@ -23,6 +23,6 @@ async def test_a_model_that_goes_in_circles_is_stopped_until_the_user_speaks() -
 
 
 async def test_the_default_is_ten_rounds() -> None:
-    tools = ToolDispatcher([ToolDefinition("look")], {"look": lambda _: "nothing"})
+    tools = ToolDispatcher(CompiledTools([ToolDefinition("look")], {"look": lambda _: "nothing"}))
     answers = [(await tools.run(str(n), "look", "{}")).error for n in range(11)]
     assert [bool(error) for error in answers] == [False] * 10 + [True]

@@ -12,7 +12,7 @@ import pytest
 from tests.tools.phone import WEATHER, Phone, advance, hang, settle, weather
 from trunkline.clock import ManualClock
 from trunkline.errors import InvalidConfig, ToolError
-from trunkline.tools import ToolCounters, ToolDispatcher
+from trunkline.tools import CompiledTools, ToolCounters, ToolDispatcher
 
 
 def get_weather(city: str, days: int = 1) -> str:
@@ -21,11 +21,11 @@ def get_weather(city: str, days: int = 1) -> str:
 
 def test_a_handler_without_its_tool_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="get_time"):
-        ToolDispatcher([WEATHER], {"get_time": lambda _: ""})
+        CompiledTools([WEATHER], {"get_time": lambda _: ""})
 
 
 async def test_a_plain_function_is_called_by_name_with_checked_arguments() -> None:
-    tools = ToolDispatcher([get_weather])
+    tools = ToolDispatcher(CompiledTools([get_weather]))
     call = await tools.run("c1", "get_weather", '{"city": "London", "days": "3"}')
     assert (call.name, call.result, call.error) == ("get_weather", "London 3", "")
     assert call.arguments == {"city": "London", "days": "3"}
@@ -36,7 +36,9 @@ async def test_a_handler_gets_one_mapping() -> None:
         await anyio.lowlevel.checkpoint()
         return {"told": arguments["city"]}
 
-    call = await ToolDispatcher([WEATHER], {"get_weather": handler}).run("c1", "get_weather", '{"city": "Rome"}')
+    call = await ToolDispatcher(CompiledTools([WEATHER], {"get_weather": handler})).run(
+        "c1", "get_weather", '{"city": "Rome"}'
+    )
     assert json.loads(call.result) == {"told": "Rome"}
 
 
@@ -46,7 +48,9 @@ async def test_on_function_call_gets_id_name_and_json_text() -> None:
     def on_function_call(call_id: str, name: str, arguments: str) -> None:
         got.append((call_id, name, arguments))
 
-    call = await ToolDispatcher([WEATHER], on_function_call=on_function_call).run("c7", "get_weather", '{"city":"X"}')
+    call = await ToolDispatcher(CompiledTools([WEATHER], on_function_call=on_function_call)).run(
+        "c7", "get_weather", '{"city":"X"}'
+    )
     assert got == [("c7", "get_weather", '{"city":"X"}')]
     assert call.result == "null"
 
@@ -60,7 +64,9 @@ class Report:
     ("value", "text"), [("as is", "as is"), (None, "null"), ([1, 2.5], "[1,2.5]"), (Report("grey"), '{"sky":"grey"}')]
 )
 async def test_results_of_any_json_type(value: object, text: str) -> None:
-    call = await ToolDispatcher([WEATHER], {"get_weather": lambda _: value}).run("c", "get_weather", "{}")
+    call = await ToolDispatcher(CompiledTools([WEATHER], {"get_weather": lambda _: value})).run(
+        "c", "get_weather", "{}"
+    )
     assert call.result == text
 
 
@@ -87,7 +93,7 @@ async def test_a_failure_is_told_to_the_model_as_json(name: str, arguments: str,
     def unspeakable() -> object:
         return object()
 
-    call = await ToolDispatcher([get_weather, fails, leaks, unspeakable]).run("c", name, arguments)
+    call = await ToolDispatcher(CompiledTools([get_weather, fails, leaks, unspeakable])).run("c", name, arguments)
     assert "secret" not in call.result
     assert error in call.error
     assert json.loads(call.result) == {"error": call.error}
@@ -96,7 +102,7 @@ async def test_a_failure_is_told_to_the_model_as_json(name: str, arguments: str,
 @pytest.mark.parametrize(("own", "seconds"), [(None, 20), (3, 3), (60, 60)])
 async def test_a_tool_that_hangs_is_timed_out(own: float | None, seconds: int) -> None:
     clock = ManualClock()
-    tools = ToolDispatcher([weather(timeout=own)], {"get_weather": hang}, clock=clock)
+    tools = ToolDispatcher(CompiledTools([weather(timeout=own)], {"get_weather": hang}), clock=clock)
     async with anyio.create_task_group() as tasks:
         phone = Phone(tools, tasks)
         await phone.request("c")
@@ -110,7 +116,7 @@ async def test_a_tool_that_hangs_is_timed_out(own: float | None, seconds: int) -
 
 async def test_waiting_for_a_place_counts_as_time() -> None:
     clock = ManualClock()
-    tools = ToolDispatcher([WEATHER], {"get_weather": hang}, limit=1, timeout=5, clock=clock)
+    tools = ToolDispatcher(CompiledTools([WEATHER], {"get_weather": hang}), limit=1, timeout=5, clock=clock)
     async with anyio.create_task_group() as tasks:
         phone = Phone(tools, tasks)
         await phone.request("a")
@@ -131,7 +137,7 @@ async def test_a_sync_tool_runs_in_a_thread_of_its_own() -> None:
         return threading.current_thread().name
 
     answers: list[str] = []
-    tools = ToolDispatcher([blocks])
+    tools = ToolDispatcher(CompiledTools([blocks]))
 
     async def run() -> None:
         answers.append((await tools.run("c", "blocks", "{}")).result)
@@ -149,7 +155,7 @@ async def test_a_tool_cancelled_from_within_is_answered_too() -> None:
 
     if anyio.get_cancelled_exc_class().__module__.startswith("trio"):  # where nobody can raise it
         return
-    call = await ToolDispatcher([WEATHER], {"get_weather": stray}).run("c", "get_weather", "{}")
+    call = await ToolDispatcher(CompiledTools([WEATHER], {"get_weather": stray})).run("c", "get_weather", "{}")
     assert call.error == "Tool get_weather: stopped without an answer"
 
 
@@ -158,7 +164,7 @@ async def test_the_one_error_of_a_tools_task_group_is_told() -> None:
         async with anyio.create_task_group():
             raise ToolError("get_weather", "no such city")
 
-    call = await ToolDispatcher([WEATHER], {"get_weather": grouped}).run("c", "get_weather", "{}")
+    call = await ToolDispatcher(CompiledTools([WEATHER], {"get_weather": grouped})).run("c", "get_weather", "{}")
     assert call.error == "Tool get_weather: no such city"
 
 
@@ -166,7 +172,7 @@ async def test_a_failure_is_in_the_log_with_its_traceback(caplog: pytest.LogCapt
     def fails(_: object) -> str:
         raise LookupError("no such city")
 
-    await ToolDispatcher([WEATHER], {"get_weather": fails}).run("c", "get_weather", "{}")
+    await ToolDispatcher(CompiledTools([WEATHER], {"get_weather": fails})).run("c", "get_weather", "{}")
     (record,) = caplog.records
     assert record.exc_info
     assert "no such city" in caplog.text
@@ -182,7 +188,7 @@ async def test_cancelling_the_task_ends_the_tool_and_is_not_swallowed() -> None:
             ended.append("ended")
 
     for policy in ("finish", "detach"):
-        tools = ToolDispatcher([weather(on_interruption=policy)], {"get_weather": handler})
+        tools = ToolDispatcher(CompiledTools([weather(on_interruption=policy)], {"get_weather": handler}))
         async with anyio.create_task_group() as background:
             tools.start(background)
             with anyio.CancelScope() as scope:
@@ -206,7 +212,7 @@ async def test_no_more_run_at_once_than_the_limit() -> None:
         await may_end.wait()
         running.pop()
 
-    tools = ToolDispatcher([WEATHER], {"get_weather": handler}, limit=2)
+    tools = ToolDispatcher(CompiledTools([WEATHER], {"get_weather": handler}), limit=2)
     async with anyio.create_task_group() as tasks:
         phone = Phone(tools, tasks)
         for number in range(5):
@@ -225,7 +231,7 @@ async def test_a_sync_tool_past_its_time_is_left_to_its_thread() -> None:
         assert release.wait(10)
         return "too late"
 
-    tools = ToolDispatcher([WEATHER], {"get_weather": blocks}, clock=clock)
+    tools = ToolDispatcher(CompiledTools([WEATHER], {"get_weather": blocks}), clock=clock)
     async with anyio.create_task_group() as tasks:
         phone = Phone(tools, tasks)
         await phone.request("c")
@@ -238,13 +244,13 @@ async def test_a_sync_tool_past_its_time_is_left_to_its_thread() -> None:
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": float("inf")}, {"limit": 0}, {"max_rounds": 0}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=next(iter(wrong))):
-        ToolDispatcher(**wrong)
+        ToolDispatcher(CompiledTools(), **wrong)
 
 
 def test_tools_that_cannot_be_told_apart_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="two tools called 'get_weather'"):
-        ToolDispatcher([get_weather, WEATHER])
+        CompiledTools([get_weather, WEATHER])
     with pytest.raises(InvalidConfig, match="its own handler"):
-        ToolDispatcher([get_weather], {"get_weather": hang})
+        CompiledTools([get_weather], {"get_weather": hang})
     with pytest.raises(InvalidConfig, match="not str"):
-        ToolDispatcher(["get_weather"])  # type: ignore[list-item]
+        CompiledTools(["get_weather"])  # type: ignore[list-item]

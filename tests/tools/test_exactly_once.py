@@ -12,7 +12,7 @@ from tests.tools.phone import settle
 from trunkline.clock import ManualClock
 from trunkline.conversation import ToolCall
 from trunkline.errors import ToolError
-from trunkline.tools import OnInterruption, ToolDefinition, ToolDispatcher
+from trunkline.tools import CompiledTools, OnInterruption, ToolDefinition, ToolDispatcher
 
 POLICIES: tuple[OnInterruption, ...] = ("cancel", "finish", "detach")
 IDS = st.integers(0, 5)
@@ -43,8 +43,10 @@ class Conversation:
         self._ends: dict[int, anyio.Event] = {}
         self._fails: set[int] = set()
         self.tools = ToolDispatcher(
-            [ToolDefinition(policy, on_interruption=policy, filler="Hm.") for policy in POLICIES],
-            on_function_call=self._handle,
+            CompiledTools(
+                [ToolDefinition(policy, on_interruption=policy, filler="Hm.") for policy in POLICIES],
+                on_function_call=self._handle,
+            ),
             on_slow=lambda call_id, *_: self._on_slow(call_id),
             on_late=lambda call_id, call: self.late.setdefault(call_id, []).append(call),
             timeout=TIMEOUT,

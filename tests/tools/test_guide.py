@@ -6,7 +6,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from trunkline.tools import ToolDispatcher
+from trunkline.tools import CompiledTools
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "tools.md").read_text(encoding="utf-8")
 
@@ -26,5 +26,5 @@ def test_the_guide_is_true() -> None:
             shown += 1
     assert shown == 2
     names = ("opening_hours", "order_status", "find_recipe", "price")
-    dispatcher = ToolDispatcher([program[name] for name in names])
-    assert dispatcher.definitions[2].on_interruption == "cancel"
+    tools = CompiledTools([program[name] for name in names])
+    assert tools.definitions[2].on_interruption == "cancel"

@@ -8,7 +8,7 @@ import pytest
 from tests.tools.phone import WEATHER, Phone, advance, hang, settle, weather
 from trunkline.clock import ManualClock
 from trunkline.errors import LocalProtocolError
-from trunkline.tools import OnInterruption, ToolDefinition, ToolDispatcher
+from trunkline.tools import CompiledTools, OnInterruption, ToolDefinition, ToolDispatcher
 
 
 def get_weather(city: str) -> str:
@@ -16,7 +16,7 @@ def get_weather(city: str) -> str:
 
 
 async def test_a_call_is_never_run_twice() -> None:
-    tools = ToolDispatcher([get_weather])
+    tools = ToolDispatcher(CompiledTools([get_weather]))
     await tools.run("c", "get_weather", '{"city": "Rome"}')
     with pytest.raises(LocalProtocolError, match="'c' was run before"):
         await tools.run("c", "get_weather", '{"city": "Rome"}')
@@ -34,8 +34,7 @@ async def test_an_interruption_does_to_each_tool_what_it_asks() -> None:
 
     names = get_args(OnInterruption)
     tools = ToolDispatcher(
-        [ToolDefinition(name, on_interruption=name) for name in names],
-        dict.fromkeys(names, handler),
+        CompiledTools([ToolDefinition(name, on_interruption=name) for name in names], dict.fromkeys(names, handler)),
         on_late=lambda call_id, call: late.append((call_id, call.result, call.duration_ms)),
         clock=clock,
     )
@@ -65,8 +64,7 @@ async def test_a_detached_tool_may_still_be_taken_back_or_time_out() -> None:
     clock = ManualClock()
     late: list[str] = []
     tools = ToolDispatcher(
-        [weather(on_interruption="detach")],
-        {"get_weather": hang},
+        CompiledTools([weather(on_interruption="detach")], {"get_weather": hang}),
         on_late=lambda _, call: late.append(call.error),
         clock=clock,
     )
@@ -91,8 +89,7 @@ async def test_a_listener_that_fails_harms_nobody(caplog: pytest.LogCaptureFixtu
 
     clock = ManualClock()
     tools = ToolDispatcher(
-        [weather(on_interruption="detach", filler="One moment.", timeout=5)],
-        {"get_weather": hang},
+        CompiledTools([weather(on_interruption="detach", filler="One moment.", timeout=5)], {"get_weather": hang}),
         on_late=refuse,
         on_slow=refuse,
         clock=clock,
@@ -110,7 +107,8 @@ async def test_a_listener_that_fails_harms_nobody(caplog: pytest.LogCaptureFixtu
 async def test_the_end_of_the_telephone_call_is_an_answer_too() -> None:
     late: list[str] = []
     tools = ToolDispatcher(
-        [weather(on_interruption="detach")], {"get_weather": hang}, on_late=lambda _, call: late.append(call.error)
+        CompiledTools([weather(on_interruption="detach")], {"get_weather": hang}),
+        on_late=lambda _, call: late.append(call.error),
     )
     ended = "Tool get_weather: cancelled: the telephone call ended"
     async with anyio.create_task_group() as tasks:
@@ -127,7 +125,7 @@ async def test_the_end_of_the_telephone_call_is_an_answer_too() -> None:
 
 
 async def test_a_tool_that_may_be_detached_needs_a_task_group() -> None:
-    tools = ToolDispatcher([weather(on_interruption="detach")], {"get_weather": hang})
+    tools = ToolDispatcher(CompiledTools([weather(on_interruption="detach")], {"get_weather": hang}))
     with pytest.raises(LocalProtocolError, match="start"):
         await tools.run("c", "get_weather", "{}")
 
@@ -139,7 +137,7 @@ async def test_the_model_takes_a_call_back_before_during_and_after_it() -> None:
         ran.append("ran")
         await anyio.sleep_forever()
 
-    tools = ToolDispatcher([WEATHER], {"get_weather": handler})
+    tools = ToolDispatcher(CompiledTools([WEATHER], {"get_weather": handler}))
     cancelled = {"error": "Tool get_weather: cancelled: the model took the call back"}
     async with anyio.create_task_group() as tasks:
         phone = Phone(tools, tasks)
@@ -164,12 +162,14 @@ async def test_the_filler_of_a_slow_tool_is_told_once_and_only_of_a_slow_one() -
         return "1"
 
     tools = ToolDispatcher(
-        [
-            weather(filler="One moment.", filler_after=1.5),
-            ToolDefinition("silent"),
-            ToolDefinition("detached", filler="Hm.", on_interruption="detach"),
-        ],
-        {"get_weather": handler, "silent": handler, "detached": handler},
+        CompiledTools(
+            [
+                weather(filler="One moment.", filler_after=1.5),
+                ToolDefinition("silent"),
+                ToolDefinition("detached", filler="Hm.", on_interruption="detach"),
+            ],
+            {"get_weather": handler, "silent": handler, "detached": handler},
+        ),
         on_slow=lambda *facts: slow.append(facts),
         clock=clock,
     )

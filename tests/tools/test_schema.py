@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from trunkline.errors import InvalidConfig
-from trunkline.tools import ToolDefinition, ToolDispatcher, definition_of, tool
+from trunkline.tools import CompiledTools, ToolDefinition, ToolDispatcher, definition_of, tool
 
 
 def get_weather(city: str, days: int = 1) -> str:
@@ -24,7 +24,7 @@ def get_weather(city: str, days: int = 1) -> str:
 
 
 def test_a_plain_function_tells_its_schema() -> None:
-    (definition,) = ToolDispatcher([get_weather]).definitions
+    (definition,) = CompiledTools([get_weather]).definitions
     assert definition == ToolDefinition(
         "get_weather",
         "Get the weather of a city.",
@@ -58,8 +58,9 @@ async def test_a_renamed_function_is_called_by_its_new_name() -> None:
     async def get_it(city: str) -> str:
         return f"{city}: rain"
 
-    tools = ToolDispatcher([get_it])
-    assert tools.definitions[0].description == "Rain or not."
+    compiled = CompiledTools([get_it])
+    tools = ToolDispatcher(compiled)
+    assert compiled.definitions[0].description == "Rain or not."
     assert (await tools.run("c", "weather", '{"city": "Rome"}')).result == "Rome: rain"
     assert (await tools.run("d", "get_it", "{}")).error == "Tool get_it not found"
 
@@ -69,7 +70,7 @@ def test_an_option_out_of_range_is_refused_when_the_function_becomes_a_tool() ->
     def decorated() -> None: ...
 
     with pytest.raises(InvalidConfig, match="decorated"):
-        ToolDispatcher([decorated])
+        CompiledTools([decorated])
 
 
 async def test_a_method_is_a_tool_without_its_self() -> None:
@@ -79,9 +80,10 @@ async def test_a_method_is_a_tool_without_its_self() -> None:
             """What a cake costs."""
             return 3.5 if cake == "plum" else 4
 
-    tools = ToolDispatcher([Shop().price])
-    assert list(tools.definitions[0].schema["properties"]) == ["cake"]
-    assert tools.definitions[0].filler == "Hm."
+    compiled = CompiledTools([Shop().price])
+    tools = ToolDispatcher(compiled)
+    assert list(compiled.definitions[0].schema["properties"]) == ["cake"]
+    assert compiled.definitions[0].filler == "Hm."
     assert (await tools.run("c", "price", '{"cake": "plum"}')).result == "3.5"
 
 
@@ -89,8 +91,9 @@ async def test_arguments_may_have_any_name_and_their_own_description() -> None:
     def search(json: str, model_x: Annotated[int, Field(description="how many", ge=1)], _lang: str = "en") -> list[Any]:
         return [json, model_x, _lang]
 
-    tools = ToolDispatcher([search])
-    properties = tools.definitions[0].schema["properties"]
+    compiled = CompiledTools([search])
+    tools = ToolDispatcher(compiled)
+    properties = compiled.definitions[0].schema["properties"]
     assert list(properties) == ["json", "model_x", "_lang"]
     assert properties["model_x"] == {"type": "integer", "minimum": 1, "description": "how many"}
     call = await tools.run("c", "search", '{"json": "q", "model_x": 2}')
@@ -106,7 +109,7 @@ async def test_an_argument_may_be_a_model() -> None:
     def plan(visit: Visit) -> str:
         return f"{visit.day} {visit.seats}"
 
-    call = await ToolDispatcher([plan]).run("c", "plan", '{"visit": {"day": "Monday"}}')
+    call = await ToolDispatcher(CompiledTools([plan])).run("c", "plan", '{"visit": {"day": "Monday"}}')
     assert call.result == "Monday 2"
 
 
@@ -128,7 +131,7 @@ def test_what_cannot_be_a_tool_is_refused_with_its_name() -> None:
         (functools.partial(get_weather, "Rome"), "no name"),
     ):
         with pytest.raises(InvalidConfig, match=message):
-            ToolDispatcher([source])
+            CompiledTools([source])
 
 
 # ── pydantic models ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +170,7 @@ def test_a_model_inherits_neither_options_nor_words() -> None:
 
 async def test_a_models_handler_gets_the_instance() -> None:
     got: list[BookTable] = []
-    tools = ToolDispatcher([BookTable], {"BookTable": got.append})
+    tools = ToolDispatcher(CompiledTools([BookTable], {"BookTable": got.append}))
     await tools.run("c", "BookTable", '{"guests": 3, "visit": {"day": "Monday"}}')
     assert got == [BookTable(guests=3, visit=Visit(day="Monday"))]
     call = await tools.run("d", "BookTable", '{"guests": 30, "visit": {}}')

@@ -22,7 +22,7 @@ from trunkline.gateway.config import CallInfo, GatewayConfig, ProviderName
 from trunkline.pipeline import BridgeConfig, RealtimeBridge
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.telephony.line import CarrierPort
-from trunkline.tools import ToolDispatcher
+from trunkline.tools import CompiledTools
 from trunkline.transport import MessageStream, Request, Response, Route, Server, ServerLimits
 
 logger = logging.getLogger("trunkline.gateway")
@@ -50,8 +50,8 @@ class Gateway(ABC):
         self._clock = clock
         self._provider = config.make_provider(clock=clock)
         self._process_config = config.realtime_config.to_process_config() if config.realtime_config else ProcessConfig()
-        # Each call has a dispatcher of its own; this one is built so that tools which cannot work are refused now, not in every call.
-        ToolDispatcher([*self._process_config.functions, *config.tools], config.tool_handlers)
+        # Built so that tools which cannot work are refused now, not in every call.
+        CompiledTools([*self._process_config.functions, *config.tools], config.tool_handlers)
         self._admission = Admission(places=config.max_concurrent_calls, clock=clock)
         self._sessions: dict[str, CallSession] = {}
         self._call_handler: CallHandler | None = None

@@ -15,7 +15,7 @@ from trunkline.pipeline.metrics import MetricsCollector
 from trunkline.pipeline.transcript import Transcript
 from trunkline.realtime.events import ToolCallRequested
 from trunkline.realtime.provider import FunctionCallHandler, RealtimeSession
-from trunkline.tools import ToolDefinition, ToolDispatcher, ToolHandler
+from trunkline.tools import CompiledTools, ToolDefinition, ToolDispatcher, ToolHandler
 
 logger = logging.getLogger("trunkline.pipeline")
 
@@ -46,16 +46,15 @@ class ToolCalls:
         metrics: MetricsCollector,
         clock: Clock,
     ) -> None:
+        compiled = CompiledTools(tools, handlers, on_function_call=on_function_call)
         self._dispatcher = ToolDispatcher(
-            tools,
-            handlers,
-            on_function_call=on_function_call,
+            compiled,
             on_slow=self._is_slow,
             on_late=self._ended_late,
             timeout=timeout,
             clock=clock,
         )
-        self.definitions = self._dispatcher.definitions
+        self.definitions = compiled.definitions
         self.interrupt = self._dispatcher.interrupt
         self.user_spoke = self._dispatcher.user_spoke
         self.cancel = self._dispatcher.cancel

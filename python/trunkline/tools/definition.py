@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from trunkline.errors import InvalidConfig
 
@@ -18,6 +19,9 @@ OnInterruption = Literal["cancel", "finish", "detach"]
 that the tool goes on in the background; the result itself is reported to the program only.
 """
 
+NAME: Final = re.compile("[A-Za-z0-9_-]{1,64}")
+"""Names that every vendor takes; one that is not refuses the whole session."""
+
 NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
@@ -28,7 +32,7 @@ class ToolDefinition:
     The vendor is given name, description and parameters; the rest stays here. All fields are JSON-able.
 
     Args:
-        name: What the model calls.
+        name: What the model calls: 1 to 64 letters, digits, `_` and `-`.
         description: When to use it, for the model.
         parameters: JSON schema of the arguments, an object schema, as a mapping or as JSON text; None means no arguments.
         timeout: Seconds that the tool may take; None means the dispatcher's.
@@ -37,7 +41,7 @@ class ToolDefinition:
         filler_after: Seconds after which the tool counts as slow.
 
     Raises:
-        InvalidConfig: The name is empty, the parameters are not an object schema, or another field is out of range.
+        InvalidConfig: The name is not one, the parameters are not an object schema, or another field is out of range.
     """
 
     name: str
@@ -50,8 +54,11 @@ class ToolDefinition:
     filler_after: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise InvalidConfig("name", "a tool needs a name")
+        name: object = self.name
+        if not (isinstance(name, str) and NAME.fullmatch(name)):
+            raise InvalidConfig(
+                "name", f"of a tool must be 1 to 64 letters (a-z, A-Z), digits, _ or -, got {self.name!r}"
+            )
         if isinstance(self.parameters, str):
             try:
                 object.__setattr__(self, "parameters", json.loads(self.parameters))

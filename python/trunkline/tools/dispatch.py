@@ -1,62 +1,49 @@
 """Running the model's tool calls: every call gets exactly one answer, whatever the tool does."""
 
-import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import ToolCall
-from trunkline.errors import InvalidConfig, LocalProtocolError, ToolError, ToolTimedOut, UnknownTool
-from trunkline.tools.arguments import Check, model_check, read_arguments, schema_check
+from trunkline.errors import InvalidConfig, LocalProtocolError, ToolError, ToolTimedOut, single
+from trunkline.tools.arguments import read_arguments
 from trunkline.tools.breaker import TOO_MANY_CALLS, LoopBreaker
+from trunkline.tools.calling import WorkerThreads
+from trunkline.tools.calling import call as call_function
+from trunkline.tools.compiled import CompiledTools
 from trunkline.tools.counters import ToolCounters, ToolTally
-from trunkline.tools.definition import ToolDefinition, ToolHandler, is_duration
+from trunkline.tools.definition import ToolDefinition, is_duration
 from trunkline.tools.results import detached_text, result_text
 from trunkline.tools.running import Outcome, RunningCall
-from trunkline.tools.schema import definition_of, is_model, signature_of
 
 logger = logging.getLogger("trunkline.tools")
 
 MOST_EARLY_CANCELLATIONS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    """A tool with its check and, unless `on_function_call` runs it, how to call its handler with what the check returns."""
-
-    definition: ToolDefinition
-    check: Check
-    bind: Callable[[Any], partial[Any]] | None = None
-
-
 class ToolDispatcher:
-    """The tools of one call.
+    """Runs the tool calls of one session.
 
     Args:
-        tools: Definitions; plain functions, whose schema comes from their signature and which are called by argument name; pydantic
-            models, whose handler is called with the instance.
-        handlers: For each definition or model by name, what runs it.
-        on_function_call: Runs whatever has no handler; called with the call's id, the tool's name and the arguments as JSON text.
-        on_slow: Told call id, tool name and filler phrase, once, when a tool that has a filler has taken its `filler_after` seconds.
-        on_late: Told call id and outcome when a detached tool has ended; the model has been answered before and is told nothing.
+        tools: The tools, which many sessions may share.
+        on_slow: Given call id, tool name and filler phrase, once, when a tool that has a filler has taken its `filler_after` seconds.
+        on_late: Given call id and outcome when a detached tool has ended; the model was answered before and gets nothing more.
         timeout: Seconds that a tool may take, unless its definition says otherwise.
-        limit: How many tools of one call may run at once; further ones wait, and the wait counts.
+        limit: How many tools may run at once; further ones wait, and the wait counts.
         max_rounds: How many rounds of tool calls the model may make without a word of the user in between.
         clock: What measures the time.
 
     Raises:
-        InvalidConfig: A definition's schema is not valid, two tools share a name, a handler has no tool, or a number is out of range.
+        InvalidConfig: A number is out of range.
 
     Functions that are not `async` run in worker threads, so that a slow one never holds up the audio. A thread cannot be stopped: when its
-    call is over for whatever reason the model is told, and the thread is left to finish on its own; what it returns is dropped.
+    call is over for whatever reason the model is told, and the thread is left to finish on its own; what it returns is dropped. As long as
+    `limit` such threads have not finished, plain functions fail at once.
 
     What the model is told of a failure: the message of a `ToolError`, which is meant for it, and of any other exception only that the tool
     failed, because messages of databases and HTTP clients hold addresses and keys. The log has the exception with its traceback.
@@ -64,10 +51,8 @@ class ToolDispatcher:
 
     def __init__(
         self,
-        tools: Iterable[ToolDefinition | Callable[..., Any]] = (),
-        handlers: Mapping[str, ToolHandler] | None = None,
+        tools: CompiledTools,
         *,
-        on_function_call: Callable[[str, str, str], Any] | None = None,
         on_slow: Callable[[str, str, str], None] | None = None,
         on_late: Callable[[str, ToolCall], None] | None = None,
         timeout: float = 20.0,
@@ -79,25 +64,19 @@ class ToolDispatcher:
             raise InvalidConfig("timeout", f"must be a number of seconds above 0, got {timeout!r}")
         if limit < 1:
             raise InvalidConfig("limit", f"must be at least 1, got {limit!r}")
-        self._on_function_call = on_function_call
+        self._tools = tools
         self._on_slow = on_slow
         self._on_late = on_late
         self._timeout = timeout
         self._clock = clock
-        self._threads = anyio.CapacityLimiter(limit)
+        self._threads = WorkerThreads(limit)
         self._places = anyio.CapacityLimiter(limit)
         self._breaker = LoopBreaker(max_rounds)
         self._tally = ToolTally()
-        self._tools = _by_name(tools, handlers or {})
         self._background: TaskGroup | None = None
         self._running: dict[str, RunningCall] = {}
         self._begun: set[str] = set()
         self._cancelled_early: deque[str] = deque(maxlen=MOST_EARLY_CANCELLATIONS)
-
-    @property
-    def definitions(self) -> tuple[ToolDefinition, ...]:
-        """What the model is told of, in the order given."""
-        return tuple(tool.definition for tool in self._tools.values())
 
     @property
     def counters(self) -> ToolCounters:
@@ -124,8 +103,8 @@ class ToolDispatcher:
             LocalProtocolError: A call of this id was run before, and must not be answered again; or the tool may be detached and
                 `start` was not called. Whatever the tool does is told in the result.
         """
-        tool = self._tools.get(name)
-        detachable = tool is not None and tool.definition.on_interruption == "detach"
+        tool = self._tools.definition(name)
+        detachable = tool is not None and tool.on_interruption == "detach"
         if call_id in self._begun:
             raise LocalProtocolError(f"the tool call {call_id!r} was run before")
         if detachable and self._background is None:
@@ -165,8 +144,8 @@ class ToolDispatcher:
     def interrupt(self) -> None:
         """The caller interrupted: treat each running tool as its definition asks."""
         for call in list(self._running.values()):
-            tool = self._tools.get(call.name)
-            policy = "finish" if tool is None else tool.definition.on_interruption
+            tool = self._tools.definition(call.name)
+            policy = "finish" if tool is None else tool.on_interruption
             if policy == "cancel":
                 call.cancel("the caller interrupted")
             elif policy == "detach" and call.answer(detached_text(call.name), "", self._clock.now()):
@@ -178,19 +157,19 @@ class ToolDispatcher:
 
     # ── one call ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _settle(self, call: RunningCall, tool: _Tool | None, arguments: str) -> None:
+    async def _settle(self, call: RunningCall, tool: ToolDefinition | None, arguments: str) -> None:
         """Run the tool to its end and give the answer; raises nothing but cancellation."""
         timeout = self._timeout
-        if tool is not None and tool.definition.timeout is not None:
-            timeout = tool.definition.timeout
+        if tool is not None and tool.timeout is not None:
+            timeout = tool.timeout
         outcome = Outcome()
         try:
             with call.scope, self._clock.move_on_after(timeout) as deadline:
                 # A group of its own tells a tool that was cancelled from within, which is a failure, from a call that is.
                 async with anyio.create_task_group() as tasks:
-                    if tool is not None and tool.definition.filler and self._on_slow is not None:
-                        tasks.start_soon(self._wait_until_slow, call, tool.definition, self._on_slow)
-                    tasks.start_soon(self._attempt, call, tool, arguments, outcome, tasks.cancel_scope)
+                    if tool is not None and tool.filler and self._on_slow is not None:
+                        tasks.start_soon(self._wait_until_slow, call, tool, self._on_slow)
+                    tasks.start_soon(self._attempt, call, arguments, outcome, tasks.cancel_scope)
             if outcome.fate is None:
                 if call.scope.cancel_called:
                     outcome.fail("cancelled", ToolError(call.name, f"cancelled: {call.why_cancelled}"))
@@ -201,43 +180,27 @@ class ToolDispatcher:
         finally:
             self._end(call, outcome)
 
-    async def _attempt(
-        self, call: RunningCall, tool: _Tool | None, arguments: str, outcome: Outcome, scope: anyio.CancelScope
-    ) -> None:
+    async def _attempt(self, running: RunningCall, arguments: str, outcome: Outcome, scope: anyio.CancelScope) -> None:
+        name = running.name
         try:
-            call.arguments = read_arguments(call.name, arguments)
-            function = self._function(call, tool, arguments)
+            running.arguments = read_arguments(name, arguments)
+            function = self._tools.prepare(running.call_id, name, running.arguments, arguments)
             async with self._places:
-                outcome.succeed(result_text(call.name, await self._call(function)))
+                outcome.succeed(result_text(name, await call_function(function, threads=self._threads)))
         except Exception as raised:
-            failure = _alone(raised)
+            failure = single(raised)
             if not isinstance(failure, ToolError):
-                logger.warning("tool %s failed", call.name, exc_info=raised)
-                failure = ToolError(call.name, "failed")
+                logger.warning("tool %s failed", name, exc_info=raised)
+                failure = ToolError(name, "failed")
             outcome.fail("failed", failure)
         scope.cancel()
-
-    def _function(self, call: RunningCall, tool: _Tool | None, arguments: str) -> partial[Any]:
-        if tool is not None:
-            checked = tool.check(call.arguments)
-            if tool.bind is not None:
-                return tool.bind(checked)
-        if self._on_function_call is None:
-            raise UnknownTool(call.name)
-        return partial(self._on_function_call, call.call_id, call.name, arguments)
-
-    async def _call(self, function: partial[Any]) -> Any:
-        if inspect.iscoroutinefunction(function.func):
-            return await function()
-        result = await anyio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=self._threads)
-        return await result if inspect.isawaitable(result) else result
 
     async def _wait_until_slow(
         self, call: RunningCall, definition: ToolDefinition, on_slow: Callable[[str, str, str], None]
     ) -> None:
         await self._clock.sleep_until(call.began + definition.filler_after)
         if not call.is_answered:
-            _tell(on_slow, call.call_id, call.name, definition.filler)
+            _notify(on_slow, call.call_id, call.name, definition.filler)
 
     def _end(self, call: RunningCall, outcome: Outcome) -> None:
         now = self._clock.now()
@@ -250,49 +213,10 @@ class ToolDispatcher:
         if not call.answer(outcome.result, outcome.error, now):
             logger.info("tool %s, detached before, has ended: %s", call.name, fate)
             if self._on_late is not None:
-                _tell(self._on_late, call.call_id, call.told(outcome.result, outcome.error, now))
+                _notify(self._on_late, call.call_id, call.record(outcome.result, outcome.error, now))
 
 
-def _by_name(
-    tools: Iterable[ToolDefinition | Callable[..., Any]], handlers: Mapping[str, ToolHandler]
-) -> dict[str, _Tool]:
-    named: dict[str, _Tool] = {}
-    for source in tools:
-        tool = _tool(source, handlers)
-        name = tool.definition.name
-        if name in named:
-            raise InvalidConfig("tools", f"there are two tools called {name!r}")
-        named[name] = tool
-    for name in handlers:
-        if name not in named:
-            raise InvalidConfig("tool_handlers", f"there is a handler for {name!r} but no such tool")
-    return named
-
-
-def _tool(source: ToolDefinition | Callable[..., Any], handlers: Mapping[str, ToolHandler]) -> _Tool:
-    if not isinstance(source, ToolDefinition) and not callable(source):
-        raise InvalidConfig("tools", f"a tool is a ToolDefinition, a function or a model, not {type(source).__name__}")
-    definition = source if isinstance(source, ToolDefinition) else definition_of(source)
-    handler = handlers.get(definition.name)
-    bind = None if handler is None else partial(partial, handler)
-    if isinstance(source, ToolDefinition):
-        return _Tool(definition, schema_check(definition), bind)
-    if is_model(source):
-        return _Tool(definition, model_check(definition.name, source.model_validate), bind)
-    if handler is not None:
-        raise InvalidConfig("tool_handlers", f"tool {definition.name!r} is a function, which is its own handler")
-    signature = signature_of(source)
-    return _Tool(definition, model_check(definition.name, signature.arguments), lambda named: partial(source, **named))
-
-
-def _alone(raised: Exception) -> Exception:
-    """The one error inside the groups that task groups put around it."""
-    while isinstance(raised, ExceptionGroup) and len(raised.exceptions) == 1:
-        raised = raised.exceptions[0]
-    return raised
-
-
-def _tell(listener: Callable[..., None], *facts: object) -> None:
+def _notify(listener: Callable[..., None], *facts: object) -> None:
     try:
         listener(*facts)
     except Exception:

@@ -18,7 +18,7 @@ def result_text(tool: str, result: Any) -> str:
         return result.encode(errors="replace").decode()  # half a surrogate pair could not be sent
     try:
         return to_json(result, inf_nan_mode="null").decode()
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ToolError(tool, f"its result cannot be written as JSON: {error}") from error
 
 

@@ -51,11 +51,11 @@ class RunningCall:
         """Give the answer; False, and nothing changes, where there is one already."""
         if self._answer is not None:
             return False
-        self._answer = self.told(result, error, now)
+        self._answer = self.record(result, error, now)
         self._answered.set()
         return True
 
-    def told(self, result: str, error: str, now: float) -> ToolCall:
+    def record(self, result: str, error: str, now: float) -> ToolCall:
         """The call as a record of what came of it."""
         return ToolCall(
             name=self.name, arguments=self.arguments, result=result, error=error, duration_ms=self.duration_ms(now)

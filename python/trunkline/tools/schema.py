@@ -1,15 +1,17 @@
 """From plain functions and pydantic models to tools: the schema comes from signature, annotations and docstring."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeGuard, TypeVar, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeGuard, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 
 from trunkline.errors import InvalidConfig
 from trunkline.tools.definition import OnInterruption, ToolDefinition
+from trunkline.tools.parameters import open_parameters
 
 Source = TypeVar("Source", bound=Callable[..., Any])
 
@@ -63,29 +65,32 @@ class Signature:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """What a plain function takes.
+    """What a plain function takes, apart from what a `functools.partial` has bound.
 
     Raises:
         InvalidConfig: It takes arguments that a model cannot name (`*args`, `**kwargs`, positional only), or whose types have no schema.
     """
     tool_name = _name_of(function)
-    told = _argument_descriptions(inspect.getdoc(function) or "")
+    descriptions = _argument_descriptions(_docstring(function))
     fields: dict[str, Any] = {}
     names: dict[str, str] = {}
     try:
-        hints = get_type_hints(function, include_extras=True)
-        for number, parameter in enumerate(inspect.signature(function).parameters.values()):
+        for number, parameter in enumerate(open_parameters(function)):
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise InvalidConfig(
                     "tools", f"{tool_name}() takes {parameter}, which a model cannot pass; give each argument a name"
                 )
-            about: dict[str, Any] = {"description": told[parameter.name]} if parameter.name in told else {}
-            hint: Any = hints.get(parameter.name, Any)
+            about: dict[str, Any] = (
+                {"description": descriptions[parameter.name]} if parameter.name in descriptions else {}
+            )
+            hint: Any = Any if parameter.annotation is parameter.empty else parameter.annotation
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[f"argument_{number}"] = (Annotated[hint, Field(alias=parameter.name, **about)], default)
             names[f"argument_{number}"] = parameter.name
         model = create_model(tool_name, __config__=ConfigDict(extra="forbid"), **fields)
-    except (NameError, TypeError, PydanticUserError) as error:
+    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+        if isinstance(error, InvalidConfig):
+            raise
         raise InvalidConfig("tools", f"{tool_name}() cannot be made a tool: {error}") from error
     return Signature(model, names)
 
@@ -96,7 +101,17 @@ def definition_of(source: Callable[..., Any]) -> ToolDefinition:
     Raises:
         InvalidConfig: The function cannot be made a tool, or an option is out of range.
     """
-    model = source if is_model(source) else signature_of(source).model
+    return declare(source)[0]
+
+
+def declare(source: Callable[..., Any]) -> tuple[ToolDefinition, Signature | None]:
+    """The definition of a plain function or a pydantic model, and the signature where it is a function.
+
+    Raises:
+        InvalidConfig: The function cannot be made a tool, or an option is out of range.
+    """
+    signature = None if is_model(source) else signature_of(source)
+    model = signature.model if signature is not None else cast("type[BaseModel]", source)
     try:
         schema = model.model_json_schema()
     except PydanticUserError as error:
@@ -104,11 +119,9 @@ def definition_of(source: Callable[..., Any]) -> ToolDefinition:
     for titled in (schema, *schema.get("properties", {}).values()):
         titled.pop("title", None)
     schema.pop("description", None)  # a model's docstring, which is the tool's description
-    doc = inspect.getdoc(source) if source.__doc__ else None  # getdoc() alone would give a bare model pydantic's own
-    first = (doc or "").split("\n\n", 1)[0]
-    definition = ToolDefinition(_name_of(source), " ".join(first.split()), schema)
-    options = vars(source).get(_OPTIONS, {}) if is_model(source) else getattr(source, _OPTIONS, {})
-    return replace(definition, **options)
+    description = " ".join(_docstring(source).split("\n\n", 1)[0].split())
+    options = {"name": _name_of(source), "description": description, "parameters": schema} | _options_of(source)
+    return ToolDefinition(**options), signature
 
 
 def is_model(source: object) -> TypeGuard[type[BaseModel]]:
@@ -116,16 +129,28 @@ def is_model(source: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(source, type) and issubclass(source, BaseModel)
 
 
+def _options_of(source: Callable[..., Any]) -> dict[str, Any]:
+    options = vars(source).get(_OPTIONS) if isinstance(source, type) else getattr(source, _OPTIONS, None)
+    return options or {}
+
+
 def _name_of(source: Callable[..., Any]) -> str:
-    name = getattr(source, "__name__", "")
+    name = _options_of(source).get("name") or getattr(source, "__name__", "")
     if not name or name == "<lambda>":
         raise InvalidConfig("tools", f"{source!r} has no name to tell the model; write a function for it")
     return str(name)
 
 
+def _docstring(source: Callable[..., Any]) -> str:
+    while isinstance(source, functools.partial) and "__doc__" not in vars(source):
+        source = source.func
+    # getdoc() alone would give a bare model pydantic's own
+    return (inspect.getdoc(source) or "") if source.__doc__ else ""
+
+
 def _argument_descriptions(docstring: str) -> dict[str, str]:
     """What a Google-style docstring says of each argument."""
-    told: dict[str, str] = {}
+    described: dict[str, str] = {}
     inside = False
     current = ""
     for line in docstring.splitlines():
@@ -135,7 +160,7 @@ def _argument_descriptions(docstring: str) -> dict[str, str]:
         elif inside and ":" in text and len(line) - len(line.lstrip()) <= 4:
             current, _, rest = text.partition(":")
             current = current.split(" ")[0]
-            told[current] = rest.strip()
+            described[current] = rest.strip()
         elif inside and current:
-            told[current] = f"{told[current]} {text}".strip()
-    return told
+            described[current] = f"{described[current]} {text}".strip()
+    return described

@@ -5,10 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import anyio
 
 from trunkline.clock import Clock
-from trunkline.errors import ConnectionFailed, DeadlineExceeded, ProviderError
+from trunkline.errors import ConnectionFailed, DeadlineExceeded, ProviderError, single
 from trunkline.realtime.events import SessionEnded, SessionEvent
 from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.realtime.stream.stream import single
 
 _CLOSE_TIMEOUT = 2.0
 
