@@ -7,11 +7,12 @@
     ├─ TransportError                 HandshakeRejected · ConnectionLost · MessageTooLarge · DeadlineExceeded
     ├─ ProviderError                  AuthFailed · RateLimited · ModelUnavailable · ProviderUnavailable · RequestRejected
     │                                 ConnectionFailed · SessionClosed · AllProvidersFailed
+    │  └─ RateLimited                 QuotaExceeded
     ├─ CallError                      CallRejected · CallNotFound · SignatureInvalid
     └─ ToolError                      UnknownTool · InvalidArguments · ToolTimedOut
 
 An error holds facts as attributes and `str()` makes the sentence. `may_fall_back` on the class says whether a fallback client may try
-its next provider. No message ever holds a secret: keys are not passed to an error, and addresses come without their query.
+its next provider, `is_permanent` whether the same provider will go on failing in this way. No message ever holds a secret: keys are not passed to an error, and addresses come without their query.
 """
 
 from collections.abc import Sequence
@@ -223,6 +224,7 @@ class ProviderError(TrunklineError):
     """
 
     may_fall_back = True
+    is_permanent: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -248,14 +250,23 @@ class AuthFailed(ProviderError):
     """The key is missing, wrong or has no access."""
 
     may_fall_back = False
+    is_permanent = True
 
 
 class RateLimited(ProviderError):
-    """Too many requests, or the quota is used up."""
+    """Too many requests; later ones may succeed, unless it is the quota that is used up."""
+
+
+class QuotaExceeded(RateLimited):
+    """The account has no credit left; waiting does not help."""
+
+    is_permanent = True
 
 
 class ModelUnavailable(ProviderError):
     """The model does not exist, or not for this account or this interface."""
+
+    is_permanent = True
 
 
 class ProviderUnavailable(ProviderError):
