@@ -1,7 +1,8 @@
 """What was said and done in a call: turns, the tool calls made in them, and the history that a model is given."""
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
@@ -99,7 +100,29 @@ class Turn:
         return told
 
 
-_SENTENCE_END: Final = re.compile("[.!?\u2026]+[\"')\\]\u201d\u2019]*(?=\\s|$)|[\u3002\uff01\uff1f]")
+_SENTENCE_END: Final = re.compile(
+    "[.!?\u2026\u061f\u06d4\u0589\u0964\u0965\u1362\u1367\u17d4\u104b\u0f0d]+[\"')\\]\u201d\u2019\u00bb]*(?=\\s|$)"
+    "|[\u3002\uff01\uff1f\uff61\uff0e]+[\u300d\u300f\u201d\u2019)\uff09]*"
+)
+"""The marks of Latin, Greek and Cyrillic, Arabic and Urdu, Armenian, the Indic scripts, Ethiopic, Khmer, Burmese and Tibetan, which are
+followed by white space; those of Chinese and Japanese are not."""
+_TITLES: Final = (
+    "dr drs mr mrs ms mx messrs prof rev fr hon gen col maj capt cpt lt sgt cmdr gov sen rep pres st ste mt ft sr sra srta dra "
+    "hr fra mme mlle mgr sig dott ing dipl mag vs bzw bsp evtl ggf inkl vgl ca approx"
+)
+_BEFORE_A_NAME: Final = frozenset(_TITLES.split())
+"""Abbreviations that something always follows."""
+_PLACES: Final = "no nos nr art fig figs vol ch sec p pp pg par para ext tel apt rm ref est bldg"
+_BEFORE_A_NUMBER: Final = frozenset(_PLACES.split())
+"""Abbreviations if a number follows, else words or the end of a sentence."""
+_ENDINGS: Final = "a.m p.m etc inc ltd co corp dept jr usw al bros ave blvd rd hrs min max tel incl excl bc ad jan feb aug sept oct nov dec"
+_MAY_END: Final = frozenset(_ENDINGS.split())
+"""Abbreviations that may also end a sentence: a small letter or a number behind them goes on with it."""
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff00-\uffef\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+"""Scripts that put no blanks between words: Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese."""
 
 
 class SpokenText:
@@ -142,7 +165,7 @@ class SpokenText:
         if not self._aligned or not self.text:
             return None
         heard = self._characters_at(heard_ms)
-        end = next((found.end() for found in _SENTENCE_END.finditer(self.text) if found.end() > heard), None)
+        end = next((end for end in _sentence_ends(self.text) if end > heard), None)
         return self._aligned[-1][1] if end is None else self._milliseconds_at(end)
 
     def _milliseconds_at(self, position: int) -> int:
@@ -167,6 +190,39 @@ class SpokenText:
 
 
 def _whole_words(text: str, characters: int) -> str:
-    if characters >= len(text) or (characters and text[characters].isspace()):
-        return text[:characters].rstrip()
-    return text[:characters].rpartition(" ")[0].rstrip()
+    """The first so many characters, back to the last border between words; in a script without blanks each character is a word."""
+    end = min(characters, len(text))
+    while 0 < end < len(text) and not _is_border(text, end):
+        end -= 1
+    return text[:end].rstrip()
+
+
+def _is_border(text: str, position: int) -> bool:
+    before, after = text[position - 1], text[position]
+    if before.isspace() or after.isspace():
+        return True
+    joined = unicodedata.category(after).startswith(("M", "P")) or "\u200d" in (before, after)
+    return not joined and any(_UNSPACED.match(character) for character in (before, after))
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    """Where sentences end: behind their marks and the quotes and brackets that follow these."""
+    for found in _SENTENCE_END.finditer(text):
+        if found[0].rstrip("\"')]\u201d\u2019\u00bb") != "." or not _is_abbreviation(text, found.start(), found.end()):
+            yield found.end()
+
+
+def _is_abbreviation(text: str, point: int, end: int) -> bool:
+    """Whether the point belongs to a word, such as a title, an initial or "e.g.", and the sentence goes on."""
+    following = text[end:].lstrip()[:1]
+    words = text[:point].split()
+    word = words[-1].lstrip("\"'([\u201c\u2018\u00ab\u00bf\u00a1").lower() if words else ""
+    if word in _BEFORE_A_NAME:
+        return True
+    if word in _BEFORE_A_NUMBER:
+        return following.isdigit()
+    if word in _MAY_END:
+        return following.islower() or following.isdigit()
+    is_initial = len(word) == 1 and word.isalpha() and word != "i" and not _UNSPACED.match(word)
+    is_dotted = "." in word and all(len(part) == 1 and part.isalpha() for part in word.split("."))
+    return bool(following) and (is_initial or is_dotted)

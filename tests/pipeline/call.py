@@ -1,14 +1,14 @@
-"""A bridge between a scripted session and a carrier in memory, on a clock moved by hand."""
+"""A bridge between the fake provider and a line in memory, on a clock moved by hand."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider, ScriptedSession
-from trunkline.audio import TWILIO
+from trunkline.audio import OPENAI, TWILIO, AudioFormat
 from trunkline.clock import ManualClock
 from trunkline.pipeline import (
     BridgeConfig,
@@ -22,31 +22,48 @@ from trunkline.realtime.events import (
     ResponseFinished,
     ResponseStarted,
 )
+from trunkline.realtime.provider import Capabilities
+from trunkline.telephony.line import LineTraits
+from trunkline.testing.fake_provider import FULL, FakeProvider, FakeSession
+from trunkline.testing.memory_line import MemoryLine
+
+CAPABILITIES = replace(FULL, input_rate=24000, output_rate=24000)
+
+
+def provider_of(
+    capabilities: Capabilities = CAPABILITIES,
+    input_format: AudioFormat = OPENAI,
+    output_format: AudioFormat = OPENAI,
+    **options: Any,
+) -> FakeProvider:
+    """A provider that can do everything, unless said otherwise."""
+    return FakeProvider(capabilities=capabilities, input_format=input_format, output_format=output_format, **options)
 
 
 class Call:
     """A bridge between the doubles, with passing-through µ-law unless said otherwise."""
 
-    def __init__(self, provider: ScriptedProvider | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        provider: FakeProvider | None = None,
+        *,
+        traits: LineTraits | None = None,
+        tells_cleared: bool = False,
+        **options: Any,
+    ) -> None:
         self.clock = ManualClock()
-        self.carrier = MemoryCarrier(self.clock)
-        self.provider = provider or ScriptedProvider(input_format=TWILIO, output_format=TWILIO)
-        self.bridge = RealtimeBridge(
-            BridgeConfig(provider=self.provider, **options), port=self.carrier, clock=self.clock
-        )
+        self.line = MemoryLine(traits, clock=self.clock, tells_cleared=tells_cleared)
+        self.provider = provider or provider_of(input_format=TWILIO, output_format=TWILIO)
+        self.bridge = RealtimeBridge(BridgeConfig(provider=self.provider, **options), line=self.line, clock=self.clock)
         self.seen: list[Event] = []
         self.holds = False
 
     @property
-    def session(self) -> ScriptedSession:
+    def session(self) -> FakeSession:
         return self.provider.session
 
     async def pass_ms(self, duration_ms: int) -> None:
-        for _ in range(max(1, duration_ms // 10)):
-            await self.clock.advance(min(duration_ms, 10) / 1000)
-            for name in self.carrier.marks_due():
-                self.bridge.mark_received(name)
-        await self.clock.advance(0)
+        await self.clock.advance(duration_ms / 1000)
 
     async def read(self) -> None:
         async for event in self.bridge.events():

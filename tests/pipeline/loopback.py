@@ -1,20 +1,21 @@
-"""A caller's telephone that keeps its own account, and a call over real sockets to the simulated service, a little faster than life."""
+"""A call over real sockets to the simulated service, a little faster than life."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from trunkline.audio import TWILIO, AudioFormat, StreamConverter
-from trunkline.clock import Clock, ScaledClock
+from trunkline.clock import ScaledClock
 from trunkline.pipeline import BridgeConfig, Event, EventType, RealtimeBridge
 from trunkline.realtime import OpenAIRealtimeProvider
 from trunkline.realtime.openai import ServerVad
-from trunkline.telephony.line import PortTraits
+from trunkline.telephony.line import LineTraits
 from trunkline.testing import CallTool, OpenAIRealtimeSimulator, Say, ScriptedBrain
 from trunkline.testing.brain import tone
+from trunkline.testing.memory_line import MemoryLine
 
 PACE = 2.0
 WORD_MS = 200
@@ -24,79 +25,10 @@ PATIENCE = 15.0
 """Seconds of real time within which everything awaited must have happened."""
 
 
-class Telephone:
-    """A carrier's line and the ear at its end: plays in real time by the clock, and returns each mark when it is reached."""
-
-    def __init__(self, clock: Clock, *, lead_ms: int) -> None:
-        self.traits = PortTraits(format=TWILIO, max_lead_ms=lead_ms)
-        self.sent_ms = 0.0
-        self.heard_when_cleared: list[float] = []
-        self.late_ms = 0.0
-        """How much too late a mark went back at worst, because this program was not run."""
-        self._clock = clock
-        self._played: list[tuple[float, float]] = []
-        self._ends = 0.0
-        self._marks: deque[tuple[float, str]] = deque()
-        self._news = anyio.Event()
-
-    async def send_media(self, payload: bytes) -> None:
-        begins = max(self._ends, self._clock.now())
-        self._ends = begins + TWILIO.duration_ms(len(payload)) / 1000
-        self._played.append((begins, self._ends))
-        self.sent_ms += TWILIO.duration_ms(len(payload))
-        self._tell()
-
-    async def send_mark(self, name: str) -> None:
-        self._marks.append((max(self._ends, self._clock.now()), name))
-        self._tell()
-
-    async def clear(self) -> None:
-        now = self._clock.now()
-        self._played = [(begins, min(ends, now)) for begins, ends in self._played if begins < now]
-        self.heard_when_cleared.append(self.heard_ms())
-        self._ends = now
-        self._marks = deque((min(due, now), name) for due, name in self._marks)
-        self._tell()
-
-    def heard_ms(self) -> float:
-        """What the caller has heard by now."""
-        now = self._clock.now()
-        return sum(min(ends, now) - begins for begins, ends in self._played if begins < now) * 1000
-
-    async def until_sent(self, duration_ms: int) -> None:
-        """Wait until so much has come here in all."""
-        while self.sent_ms < duration_ms:
-            await self._news.wait()
-
-    async def until_heard(self, duration_ms: int) -> None:
-        """Wait until the caller has heard so much in all."""
-        while (missing := duration_ms - self.heard_ms()) > 0:
-            with self._clock.move_on_after(missing / 1000):
-                await self._news.wait()
-
-    async def return_marks(self, bridge: RealtimeBridge) -> None:
-        """Return each mark at its time; for ever."""
-        while True:
-            now = self._clock.now()
-            while self._marks and self._marks[0][0] <= now:
-                due, name = self._marks.popleft()
-                self.late_ms = max(self.late_ms, (now - due) * 1000)
-                bridge.mark_received(name)
-            if self._marks:
-                with self._clock.move_on_after(self._marks[0][0] - now):
-                    await self._news.wait()
-            else:
-                await self._news.wait()
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
-
-
 class SocketCall:
     """A call to the simulated service: what both sides said of it can be read during it and afterwards."""
 
-    def __init__(self, vendor: OpenAIRealtimeSimulator, bridge: RealtimeBridge, phone: Telephone) -> None:
+    def __init__(self, vendor: OpenAIRealtimeSimulator, bridge: RealtimeBridge, phone: MemoryLine) -> None:
         self.vendor = vendor
         self.bridge = bridge
         self.phone = phone
@@ -114,6 +46,12 @@ class SocketCall:
         """Wait for the event, or for so many of its kind in all."""
         while len(self.of(kind)) < count:
             await self._news.wait()
+
+    async def until_interrupted(self) -> None:
+        """Wait for the interruption, and until the phone was cleared and the service told of it."""
+        await self.until(EventType.INTERRUPTION)
+        while not (self.phone.heard_when_cleared and self.told("conversation.item.truncate")):
+            await anyio.lowlevel.checkpoint()
 
     async def speak(self, *parts_ms: int) -> None:
         """The caller speaks, pauses, speaks …, for so long each, told at once as after a stall of the network."""
@@ -161,12 +99,11 @@ async def calling(
         async with simulator as vendor, anyio.create_task_group() as tasks:
             turns = ServerVad(prefix_padding_ms=0, silence_duration_ms=200)
             provider = OpenAIRealtimeProvider(api_key="any", base_url=vendor.url, turn_detection=turns)
-            phone = Telephone(clock, lead_ms=lead_ms)
-            bridge = RealtimeBridge(BridgeConfig(provider=provider, **options), port=phone, clock=clock)
+            phone = MemoryLine(LineTraits(format=TWILIO, max_lead_ms=lead_ms), clock=clock)
+            bridge = RealtimeBridge(BridgeConfig(provider=provider, **options), line=phone, clock=clock)
             call = SocketCall(vendor, bridge, phone)
             async with bridge:
                 tasks.start_soon(call.read)
-                tasks.start_soon(phone.return_marks, bridge)
                 await call.until(EventType.SESSION_STARTED)
                 if asked:
                     await bridge.send_text(asked)

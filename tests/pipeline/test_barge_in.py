@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import InvalidConfig
-from trunkline.pipeline.barge_in import Decision, Interruption, InterruptionMode, InterruptionPolicy
+from trunkline.pipeline.barge_in import BargeIn, Decision, InterruptionMode, InterruptionPolicy
 
 IMMEDIATE = InterruptionPolicy()
 GUARDED = InterruptionPolicy(min_speech_ms=300)
@@ -14,23 +14,23 @@ SENTENCE = InterruptionPolicy(mode=InterruptionMode.AFTER_SENTENCE)
 
 
 def test_the_first_sound_stops_the_agent() -> None:
-    machine = Interruption(IMMEDIATE)
+    machine = BargeIn(IMMEDIATE)
     assert machine.caller_began(1.0, agent_speaks=False) is Decision.NOTHING
     assert machine.caller_began(1.0, agent_speaks=True) is Decision.STOP
 
 
 def test_disabled_is_disabled() -> None:
-    machine = Interruption(InterruptionPolicy(mode=InterruptionMode.DISABLED))
+    machine = BargeIn(InterruptionPolicy(mode=InterruptionMode.DISABLED))
     assert machine.caller_began(1.0, agent_speaks=True) is Decision.NOTHING
     assert machine.due is None
 
 
 def test_after_sentence_finishes_it() -> None:
-    assert Interruption(SENTENCE).caller_began(1.0, agent_speaks=True) is Decision.FINISH_SENTENCE
+    assert BargeIn(SENTENCE).caller_began(1.0, agent_speaks=True) is Decision.FINISH_SENTENCE
 
 
 def test_a_cough_does_not_count() -> None:
-    machine = Interruption(GUARDED)
+    machine = BargeIn(GUARDED)
     assert machine.caller_began(1.0, agent_speaks=True) is Decision.NOTHING
     assert machine.due == 1.3
     assert machine.due_passed(1.29) is Decision.NOTHING
@@ -39,7 +39,7 @@ def test_a_cough_does_not_count() -> None:
 
 
 def test_speech_that_goes_on_counts_once() -> None:
-    machine = Interruption(GUARDED)
+    machine = BargeIn(GUARDED)
     machine.caller_began(1.0, agent_speaks=True)
     assert machine.caller_began(1.1, agent_speaks=True) is Decision.NOTHING
     assert machine.due_passed(1.3) is Decision.STOP
@@ -47,7 +47,7 @@ def test_speech_that_goes_on_counts_once() -> None:
 
 
 def test_holding_resumes_after_a_cough_and_stops_after_speech() -> None:
-    machine = Interruption(HOLDING)
+    machine = BargeIn(HOLDING)
     assert machine.caller_began(1.0, agent_speaks=True) is Decision.HOLD
     assert machine.caller_stopped() is Decision.RESUME
     assert machine.caller_stopped() is Decision.NOTHING
@@ -57,7 +57,7 @@ def test_holding_resumes_after_a_cough_and_stops_after_speech() -> None:
 
 
 def test_after_an_interruption_the_next_is_not_listened_to_for_a_while() -> None:
-    machine = Interruption(InterruptionPolicy(cool_down_ms=500))
+    machine = BargeIn(InterruptionPolicy(cool_down_ms=500))
     assert machine.caller_began(1.0, agent_speaks=True) is Decision.STOP
     machine.stopped(1.0)
     assert machine.caller_began(1.4, agent_speaks=True) is Decision.NOTHING
@@ -65,7 +65,7 @@ def test_after_an_interruption_the_next_is_not_listened_to_for_a_while() -> None
 
 
 def test_what_another_stopped_is_not_stopped_again() -> None:
-    machine = Interruption(HOLDING)
+    machine = BargeIn(HOLDING)
     machine.caller_began(1.0, agent_speaks=True)
     machine.stopped(1.1)
     assert machine.due_passed(2.0) is Decision.NOTHING
@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused() -> None:
     ),
 )
 def test_every_hold_ends_in_exactly_one_way(policy: InterruptionPolicy, steps: list[tuple[str, int]]) -> None:
-    machine = Interruption(policy)
+    machine = BargeIn(policy)
     now, held, speaking = 0.0, False, True
     for step, wait in steps:
         now += wait / 1000

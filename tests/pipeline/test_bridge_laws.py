@@ -1,14 +1,14 @@
 """A whole bridge, on a clock moved by hand, through anything that may happen in any order."""
 
 from collections import Counter
+from dataclasses import replace
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.pipeline.call import Call, in_progress
-from tests.pipeline.doubles import ScriptedProvider
+from tests.pipeline.call import CAPABILITIES, Call, in_progress, provider_of
 from trunkline.audio import TWILIO
 from trunkline.errors import ProviderUnavailable
 from trunkline.pipeline import EventType, InterruptionMode, InterruptionPolicy
@@ -22,7 +22,6 @@ from trunkline.realtime.events import (
     SpeechStopped,
     ToolCallRequested,
 )
-from trunkline.realtime.provider import Capabilities
 
 ACTIONS = st.lists(
     st.one_of(
@@ -111,7 +110,7 @@ class Play:
                 await self.call.bridge.interrupt()
             case "tool":
                 self.calls += 1
-                feed(ToolCallRequested(f"c{self.calls}", "missing", "{}"))
+                feed(ToolCallRequested(f"c{self.calls}", "missing", "{}", f"r{self.items}-{self.calls}"))
             case "error":
                 feed(ErrorReported(ProviderUnavailable("hiccup")))
         await self.call.clock.advance(0)
@@ -120,7 +119,7 @@ class Play:
 def check_no_older_audio_after_an_interruption(call: Call) -> None:
     newest_cut = 0
     newest_sent = 0
-    for message in call.carrier.messages:
+    for message in call.line.messages:
         if message[0] == "clear":
             newest_cut = newest_sent
         elif message[0] == "media":
@@ -131,10 +130,8 @@ def check_no_older_audio_after_an_interruption(call: Call) -> None:
 
 
 async def play(policy: InterruptionPolicy, actions: list[tuple[str, int]]) -> None:
-    patient = Capabilities(
-        input_rate=24000, output_rate=24000, truncate=True, interrupts_itself=policy.left_to_provider
-    )
-    call = Call(ScriptedProvider(patient, TWILIO, TWILIO), interruption=policy)
+    patient = replace(CAPABILITIES, interrupts_itself=policy.left_to_provider)
+    call = Call(provider_of(patient, TWILIO, TWILIO), interruption=policy)
     call.holds = policy.hold and bool(policy.min_speech_ms)
     async with in_progress(call):
         on = Play(call)
@@ -142,7 +139,7 @@ async def play(policy: InterruptionPolicy, actions: list[tuple[str, int]]) -> No
             await on.act(action, amount)
         await call.pass_ms(300)
         metrics = call.bridge.metrics()
-        assert len(call.bridge._uplink) <= 100
+        assert len(call.bridge._uplink._queue) <= 100
         turns = call.bridge.transcript()
 
     types = Counter(call.types())

@@ -43,7 +43,7 @@ def uncut(call: SocketCall, text: str) -> None:
     """The answer was heard to its end, and nobody was told otherwise."""
     assert call.of(EventType.INTERRUPTION) == []
     assert [event.data["heard_ms"] for event in call.of(EventType.AGENT_SPEECH_END)] == [duration_ms(text)]
-    assert abs(call.phone.heard_ms() - duration_ms(text)) <= 2 * FRAME_MS + call.phone.late_ms
+    assert abs(call.phone.heard_ms - duration_ms(text)) <= 2 * FRAME_MS + call.phone.late_ms
     (turn,) = [turn for turn in call.bridge.transcript() if turn.role == "agent"]
     assert (turn.text, turn.duration_ms, turn.interrupted) == (text, duration_ms(text), False)
     assert call.told("conversation.item.truncate") == call.told("response.cancel") == []
@@ -53,17 +53,17 @@ def uncut(call: SocketCall, text: str) -> None:
 @pytest.mark.parametrize("speed", [None, 2], ids=["all-made", "being-made"])
 async def test_immediate_falls_silent_and_the_call_goes_on(speed: float | None) -> None:
     async with calling([Say(LONG)], [Say(SHORT)], speed=speed) as call:
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
-        stopped_at_ms = call.phone.heard_ms()
+        await call.until_interrupted()
+        stopped_at_ms = call.phone.heard_ms
         await call.pause()
         await call.until(EventType.AGENT_SPEECH_END)
     told = interrupted(call, LONG)
     assert told["mode"] == "immediate"
     assert call.told("response.cancel") == []
     assert call.dropped() == ([] if speed is None else ["turn_detected"])  # by itself
-    assert call.phone.heard_ms() - stopped_at_ms == pytest.approx(duration_ms(SHORT))
+    assert call.phone.heard_ms - stopped_at_ms == pytest.approx(duration_ms(SHORT))
     assert call.bridge.transcript()[-1].text == SHORT
 
 
@@ -71,9 +71,9 @@ async def test_after_sentence_finishes_the_sentence_being_heard() -> None:
     sentence = SENTENCES.partition(".")[0] + "."
     policy = InterruptionPolicy(mode=InterruptionMode.AFTER_SENTENCE)
     async with calling([Say(SENTENCES)], interruption=policy) as call:
-        await call.phone.until_heard(100)
+        await call.phone.wait_heard_ms(100)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
     told = interrupted(call, SENTENCES)
     late_ms = call.phone.late_ms + call.bridge.metrics().playout_late_ms
     assert duration_ms(sentence) <= told["heard_ms"] <= duration_ms(sentence) + 2 * FRAME_MS + late_ms
@@ -84,7 +84,7 @@ async def test_after_sentence_finishes_the_sentence_being_heard() -> None:
 async def test_after_the_last_sentence_nothing_is_cut() -> None:
     policy = InterruptionPolicy(mode=InterruptionMode.AFTER_SENTENCE)
     async with calling([Say(SHORT)], interruption=policy) as call:
-        await call.phone.until_heard(100)
+        await call.phone.wait_heard_ms(100)
         await call.speak(100)
         await call.until(EventType.USER_SPEECH_START)
         await call.until(EventType.AGENT_SPEECH_END)
@@ -95,7 +95,7 @@ async def test_after_the_last_sentence_nothing_is_cut() -> None:
 async def test_disabled_lets_the_agent_finish() -> None:
     policy = InterruptionPolicy(mode=InterruptionMode.DISABLED)
     async with calling([Say(SHORT)], interruption=policy, speed=2) as call:
-        await call.phone.until_heard(100)
+        await call.phone.wait_heard_ms(100)
         await call.speak(100)
         await call.until(EventType.USER_SPEECH_START)
         await call.until(EventType.AGENT_SPEECH_END)
@@ -106,7 +106,7 @@ async def test_disabled_lets_the_agent_finish() -> None:
 async def test_a_cough_is_followed_by_the_rest() -> None:
     policy = InterruptionPolicy(min_speech_ms=1000, hold=True)
     async with calling([Say(SHORT)], interruption=policy) as call:
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(100, 400)
         await call.until(EventType.USER_SPEECH_END)
         await call.until(EventType.AGENT_SPEECH_END)
@@ -118,21 +118,21 @@ async def test_a_cough_is_followed_by_the_rest() -> None:
 async def test_speech_that_is_held_for_becomes_an_interruption() -> None:
     policy = InterruptionPolicy(min_speech_ms=200, hold=True)
     async with calling([Say(LONG)], interruption=policy, speed=2) as call:
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
     told = interrupted(call, LONG)
     assert told["user_speech_duration_ms"] >= 200
     # It was silent while that was undecided.
-    assert call.phone.heard_when_cleared == [pytest.approx(call.phone.heard_ms())]
+    assert call.phone.heard_when_cleared == [pytest.approx(call.phone.heard_ms)]
     assert len(call.told("response.cancel")) == 1  # the service was asked not to stop by itself
 
 
 async def test_twice_within_a_tenth_of_a_second_is_once() -> None:
     async with calling([Say(LONG)]) as call:
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(60, 240, 60)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
         await call.bridge.interrupt()
         await call.until(EventType.USER_SPEECH_START, count=2)
     interrupted(call, LONG)
@@ -140,9 +140,9 @@ async def test_twice_within_a_tenth_of_a_second_is_once() -> None:
 
 async def test_during_the_greeting() -> None:
     async with calling([Say(LONG)], asked="", greeting=LONG) as call:
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
     interrupted(call, LONG)
     (asked,) = call.told("response.create")
     assert LONG in asked["response"]["instructions"]
@@ -150,10 +150,10 @@ async def test_during_the_greeting() -> None:
 
 async def test_after_the_last_audio_was_sent_but_not_heard() -> None:
     async with calling([Say(LONG)], lead_ms=30_000) as call:
-        await call.phone.until_sent(duration_ms(LONG))
-        await call.phone.until_heard(300)
+        await call.phone.wait_sent_ms(duration_ms(LONG))
+        await call.phone.wait_heard_ms(300)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
     told = interrupted(call, LONG)
     assert told["generated_ms"] == call.phone.sent_ms == duration_ms(LONG)
     assert call.of(EventType.AGENT_SPEECH_END) == []
@@ -181,9 +181,9 @@ async def test_during_a_tool_call_the_tool_is_answered_once(on_interruption: Any
 
     async with calling([Say(LONG), CallTool("look_up", {})], [Say(SHORT)], tools=[look_up]) as call:
         await asked.wait()
-        await call.phone.until_heard(300)
+        await call.phone.wait_heard_ms(300)
         await call.speak(100)
-        await call.until(EventType.INTERRUPTION)
+        await call.until_interrupted()
         release.set()
         await call.until(EventType.TOOL_CALL)
         await call.pause()

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from trunkline.conversation import ToolCall
-from trunkline.pipeline.transcript import Transcript
+from trunkline.pipeline.transcript import TranscriptBuilder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_late_words_of_the_user_take_their_place() -> None:
-    transcript = Transcript()
+    transcript = TranscriptBuilder()
     transcript.begin("user", "u", NOW)
     transcript.begin("agent", "a", NOW)
     transcript.add_text("a", "We are ", is_final=False)
@@ -26,7 +26,7 @@ def test_late_words_of_the_user_take_their_place() -> None:
 
 
 def test_items_without_words_are_left_out() -> None:
-    transcript = Transcript()
+    transcript = TranscriptBuilder()
     transcript.begin("user", "u", NOW)
     assert transcript.turns() == ()
 
@@ -44,7 +44,7 @@ def test_items_without_words_are_left_out() -> None:
     ],
 )
 def test_text_that_ran_ahead_is_cut_in_proportion(heard_ms: int, text: str) -> None:
-    transcript = Transcript()
+    transcript = TranscriptBuilder()
     transcript.begin("agent", "a", NOW)
     transcript.add_text("a", "one two three four", is_final=True)
     for generated in (200, 400, 1200):
@@ -58,7 +58,7 @@ def test_text_that_ran_ahead_is_cut_in_proportion(heard_ms: int, text: str) -> N
 
 
 def test_text_and_audio_that_came_together_are_cut_together() -> None:
-    transcript = Transcript()
+    transcript = TranscriptBuilder()
     transcript.begin("agent", "a", NOW)
     transcript.add_text("a", "slowly ", is_final=False)
     transcript.add_audio("a", 1000)
@@ -71,8 +71,8 @@ def test_text_and_audio_that_came_together_are_cut_together() -> None:
 
 def test_tool_calls_belong_to_the_answer_that_follows() -> None:
     call = ToolCall(name="get_weather", arguments={"city": "Rome"}, result="sunny")
-    transcript = Transcript()
-    transcript.add_tool_call(call)
+    transcript = TranscriptBuilder()
+    transcript.add_tool_call(call, NOW)
     transcript.begin("agent", "a", NOW)
     transcript.add_text("a", "It is sunny.", is_final=True)
     transcript.begin("agent", "b", NOW)

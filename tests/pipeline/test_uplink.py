@@ -1,89 +1,233 @@
-"""When the caller's audio goes to the session, in a program that has time and in one that has not."""
+"""The caller's audio on its way to the session: as it comes, in order, and with silence where the line sends none."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 
-from tests.pipeline.doubles import MemoryCarrier, ScriptedProvider
-from trunkline.audio import TWILIO
-from trunkline.clock import ManualClock
-from trunkline.pipeline import BridgeConfig, RealtimeBridge
-from trunkline.pipeline.bridge import LONGEST_PAUSE
+from tests.pipeline.call import Call, in_progress, provider_of
+from trunkline.audio import GEMINI_INPUT, GEMINI_OUTPUT, VONAGE, AudioConverter, AudioFormat
+from trunkline.pipeline import EventType
+from trunkline.realtime.events import SessionRotated
+from trunkline.telephony.line import LineTraits
 
-pytestmark = pytest.mark.anyio
-
-
-class Busy(ManualClock):
-    """Time may pass before anybody has his turn."""
-
-    def keep_waiting(self, seconds: float) -> None:
-        self._now += seconds
+FRAME = 160
+QUIET = b"\xff"
 
 
-class Line:
-    """A bridge in progress, and the session's audio message by message."""
+class Line(Call):
+    """A call in progress whose session tells its audio message by message."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.messages: list[bytes] = []
+
+    async def note(self) -> None:
+        take = self.session.send_audio
+
+        async def send_audio(audio: bytes) -> None:
+            await take(audio)
+            self.messages.append(audio)
+
+        self.session.send_audio = send_audio  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def noting(line: Line) -> AsyncIterator[None]:
+    async with in_progress(line):
+        await line.note()
+        yield
+
+
+async def test_each_frame_is_forwarded_as_it_comes() -> None:
+    line = Line()
+    async with noting(line):
+        for number in range(5):
+            line.line.caller_says(bytes([number]) * FRAME)
+            await line.pass_ms(0)
+            assert line.messages[-1] == bytes([number]) * FRAME
+            await line.pass_ms(20)
+        assert len(line.messages) == 5
+
+
+@pytest.mark.parametrize("lag", [0.0012, 0.0025, 0.015])
+async def test_lag_of_the_event_loop_adds_no_waiting(lag: float) -> None:
+    line = Line()
+    async with noting(line):
+        line.bridge._uplink.push(b"\x01" * FRAME)
+        line.clock._now += lag  # before anybody has their turn
+        await line.pass_ms(0)
+        assert line.messages == [b"\x01" * FRAME]
+        assert line.bridge.metrics().uplink_delay_max_ms <= lag * 1000 + 1e-6
+
+
+async def test_what_piled_up_during_a_send_goes_in_one_message() -> None:
+    line = Line()
+    async with noting(line):
+        line.session.blocked = anyio.Event()
+        for number in range(5):
+            line.line.caller_says(bytes([number]) * FRAME)
+            await line.pass_ms(20)
+        assert line.messages == []
+        line.session.blocked.set()
+        await line.pass_ms(0)
+        assert [len(message) for message in line.messages] == [FRAME, 4 * FRAME]
+        assert b"".join(line.messages) == b"".join(bytes([number]) * FRAME for number in range(5))
+
+
+async def test_a_stalled_vendor_does_not_slow_the_reader_of_the_line() -> None:
+    call = Call(buffer_size=5)
+    async with in_progress(call):
+        call.session.blocked = anyio.Event()
+        for number in range(50):
+            call.line.caller_says(bytes([number]) * FRAME)
+        call.line.press("7")
+        call.line.hang_up()
+        await call.pass_ms(0)
+        assert call.bridge.is_over, "the hang-up was read at once"
+        assert call.one(EventType.DTMF).data == {"digit": "7"}
+        assert call.bridge.metrics().audio_bytes_dropped >= 44 * FRAME
+    assert call.one(EventType.SESSION_ENDED).data == {"reason": "caller_hung_up"}
+
+
+async def test_the_bytes_of_a_buffer_that_is_used_again_are_kept() -> None:
+    call = Call()
+    frame = bytearray(FRAME)
+    for number in (1, 2, 3):
+        frame[:] = bytes([number]) * FRAME
+        await call.bridge.send_audio(frame)  # type: ignore[arg-type]
+    async with in_progress(call):
+        for number in (4, 5):
+            frame[:] = bytes([number]) * FRAME
+            await call.bridge.send_audio(memoryview(frame))  # type: ignore[arg-type]
+        frame.clear()
+        await call.pass_ms(0)
+        assert bytes(call.session.heard) == b"".join(bytes([number]) * FRAME for number in range(1, 6))
+
+
+async def test_silence_is_given_when_frames_stop_coming() -> None:
+    call = Call()
+    async with in_progress(call):
+        for _ in range(10):
+            call.line.caller_says(b"\x01" * FRAME)
+            await call.pass_ms(20)
+        assert bytes(call.session.heard) == b"\x01" * 10 * FRAME
+        await call.pass_ms(2000)
+        filled = bytes(call.session.heard[10 * FRAME :])
+        assert set(filled) == {0xFF}, "in the line's own format"
+        assert 1600 * 8 <= len(filled) <= 2000 * 8
+        call.line.caller_says(b"\x02" * FRAME, timestamp_ms=200 + 2000)
+        await call.pass_ms(0)
+        total_ms = len(call.session.heard) / 8
+        assert abs(total_ms - 2220) <= 25, "the gap in the timestamps is filled once"
+
+
+async def test_silence_takes_the_place_of_a_gap_in_the_timestamps() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.line.caller_says(b"\x01" * FRAME, timestamp_ms=0)
+        call.line.caller_says(b"\x02" * FRAME, timestamp_ms=320)
+        await call.pass_ms(0)
+        assert bytes(call.session.heard) == b"\x01" * FRAME + QUIET * 300 * 8 + b"\x02" * FRAME
+
+
+@pytest.mark.parametrize("burst", [1, 5, 20])
+async def test_a_line_that_sends_all_its_frames_gets_no_silence(burst: int) -> None:
+    call = Call()
+    async with in_progress(call):
+        for _ in range(100 // burst):
+            await call.pass_ms(20 * burst)
+            call.line.caller_says(*[b"\x01" * FRAME] * burst)
+        await call.pass_ms(0)
+        assert bytes(call.session.heard) == b"\x01" * 100 * FRAME
+
+
+async def test_a_program_that_was_stalled_gets_no_silence() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.line.caller_says(b"\x01" * FRAME)
+        await call.pass_ms(0)
+        call.clock._now += 3  # nobody had their turn
+        call.line.caller_says(*[b"\x01" * FRAME] * 150)
+        await call.pass_ms(400)
+        assert set(call.session.heard) == {1}
+
+
+async def test_no_silence_before_the_first_frame() -> None:
+    call = Call()
+    async with in_progress(call):
+        await call.pass_ms(3000)
+        assert call.session.heard == b""
+
+
+async def test_rotation_to_other_formats_makes_the_converters_anew() -> None:
+    call = Call()
+    async with in_progress(call):
+        call.line.caller_says(b"\x55" * FRAME)
+        await call.pass_ms(0)
+        assert len(call.session.heard) == FRAME
+        call.session.feed(SessionRotated("session-2", GEMINI_INPUT, GEMINI_OUTPUT, "other"))
+        await call.pass_ms(0)
+        call.line.caller_says(*[b"\x55" * FRAME] * 10)
+        await call.pass_ms(0)
+        assert len(call.session.heard) - FRAME == pytest.approx(10 * 640, abs=200)
+        call.session.answer("Yes.", audio_ms=200)
+        await call.pass_ms(500)
+        assert call.one(EventType.AGENT_SPEECH_END).data["heard_ms"] == 200
+        assert call.bridge.metrics().uplink_delay_ms > 0
+
+
+class Doubling:
+    """A converter of the program's own: half the rate, each sample kept."""
 
     def __init__(self) -> None:
-        self.clock = Busy()
-        provider = ScriptedProvider(input_format=TWILIO, output_format=TWILIO)
-        self.bridge = RealtimeBridge(BridgeConfig(provider=provider), port=MemoryCarrier(self.clock), clock=self.clock)
-        self.messages: list[bytes] = []
-        self._provider = provider
+        self.sizes: list[int] = []
 
-    async def begin(self) -> None:
-        await self.clock.advance(0.01)
-        self._provider.session.send_audio = self._note  # type: ignore[method-assign]
-
-    async def _note(self, audio: bytes) -> None:
-        self.messages.append(audio)
-
-    async def say(self, frame: bytes, *, late: float = 0.0) -> None:
-        await self.bridge.send_audio(frame)
-        self.clock.keep_waiting(late)
-        await self.clock.advance(0.02 - late)
+    def convert(self, audio: bytes, from_: AudioFormat, to: AudioFormat) -> bytes:
+        self.sizes.append(len(audio))
+        samples = max(1, round(len(audio) / from_.sample_bytes * to.sample_rate / from_.sample_rate))
+        return b"\x01" * samples * to.sample_bytes
 
 
-async def test_a_program_that_has_time_sends_each_frame_at_once() -> None:
-    line = Line()
-    async with line.bridge:
-        await line.begin()
-        for frame in (b"1", b"2", b"3"):
-            await line.bridge.send_audio(frame)
-            await line.clock.advance(0)
-            assert line.messages[-1] == frame
-            await line.clock.advance(0.02)
-    assert line.messages == [b"1", b"2", b"3"]
+async def test_a_converter_of_the_program_takes_the_place_of_ours() -> None:
+    made: list[Doubling] = []
+
+    def make() -> AudioConverter:
+        made.append(Doubling())
+        return made[-1]
+
+    provider = provider_of(input_format=GEMINI_OUTPUT, output_format=GEMINI_OUTPUT)
+    call = Call(provider, traits=LineTraits(format=VONAGE), converter=make)
+    async with in_progress(call):
+        call.line.caller_says(bytes(641), bytes(639))  # in the middle of a sample
+        await call.pass_ms(0)
+        assert set(call.session.heard) == {1}
+        assert len(call.session.heard) == 1280 * 3 // 2
+        call.session.answer("Yes.", audio_ms=100)
+        await call.pass_ms(500)
+        assert set(call.line.sent) == {1}
+        assert len(call.line.sent) == 3200
+    assert len(made) == 2
+    assert all(size % 2 == 0 for converter in made for size in converter.sizes)
 
 
-@pytest.mark.parametrize(("late", "together"), [(0.0005, 1), (0.0011, 3), (0.0021, 5), (0.015, 6)])
-async def test_a_program_that_is_late_sends_more_together(late: float, together: int) -> None:
-    line = Line()
-    frames = [bytes([n]) for n in range(12)]
-    async with line.bridge:
-        await line.begin()
-        await line.say(frames[0], late=late)
-        for frame in frames[1:]:
-            await line.say(frame)
-        assert line.messages[0] == b"".join(frames[:together])
-        assert b"".join(line.messages) == b"".join(frames), "nothing is lost, and the order kept"
-        assert line.messages[1:] == frames[together:], "one late turn is not held against those that follow"
+async def test_the_media_observer_sees_both_directions_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[tuple[str, int]] = []
 
+    def observe(direction: str, audio: bytes) -> None:
+        seen.append((direction, len(audio)))
+        if len(seen) == 2:
+            raise ValueError("no more")
 
-async def test_the_last_frame_of_a_caller_who_says_no_more_is_not_kept() -> None:
-    line = Line()
-    async with line.bridge:
-        await line.begin()
-        await line.say(b"last", late=0.015)
-        assert line.messages == []
-        await line.clock.advance(LONGEST_PAUSE)
-        assert line.messages == [b"last"]
-
-
-async def test_what_was_said_before_the_session_was_ready_goes_at_once() -> None:
-    line = Line()
-    async with anyio.create_task_group() as tasks:
-        await line.bridge.start(tasks)
-        await line.bridge.send_audio(b"early")
-        line.clock.keep_waiting(3)
-        await line.clock.advance(0)
-        assert line._provider.session.heard == b"early"
-        await line.bridge.close()
+    call = Call(media_observer=observe)
+    async with in_progress(call):
+        call.line.caller_says(b"\x01" * FRAME)
+        await call.pass_ms(0)
+        call.session.answer("Yes.", audio_ms=100)
+        await call.pass_ms(200)
+        call.line.caller_says(b"\x01" * FRAME)
+        await call.pass_ms(0)
+        assert len(call.session.heard) == 2 * FRAME, "the call goes on"
+    assert seen == [("in", FRAME), ("out", 800)]
+    assert "media observer failed" in caplog.text

@@ -4,6 +4,7 @@ import math
 from array import array
 from typing import Final, Protocol
 
+from trunkline.audio.level import rms
 from trunkline.errors import InvalidConfig, MissingExtra
 
 _BYTES_PER_MS = 32
@@ -43,11 +44,11 @@ class _Windows:
         self._size = window_ms * _BYTES_PER_MS
         self._rest = b""
 
-    def cut(self, pcm: bytes) -> list["array[int]"]:
+    def cut(self, pcm: bytes) -> list[bytes]:
         data = self._rest + pcm
         end = len(data) - len(data) % self._size
         self._rest = data[end:]
-        return [array("h", data[start : start + self._size]) for start in range(0, end, self._size)]
+        return [data[start : start + self._size] for start in range(0, end, self._size)]
 
     def clear(self) -> None:
         self._rest = b""
@@ -74,7 +75,7 @@ class SileroDetector:
     def feed(self, pcm: bytes) -> list[float]:
         """The probability of speech of each 32 ms window completed by `pcm`."""
         return [
-            float(self._model.process(array("f", [sample / _FULL_SCALE for sample in window])))
+            float(self._model.process(array("f", [sample / _FULL_SCALE for sample in array("h", window)])))
             for window in self._windows.cut(pcm)
         ]
 
@@ -105,12 +106,8 @@ class EnergyDetector:
 
     def feed(self, pcm: bytes) -> list[float]:
         """1.0 for each window completed by `pcm` that reaches the threshold, 0.0 for the others."""
-        return [1.0 if _rms(window) >= self._threshold else 0.0 for window in self._windows.cut(pcm)]
+        return [1.0 if rms(window) >= self._threshold else 0.0 for window in self._windows.cut(pcm)]
 
     def reset(self) -> None:
         """Forget the audio that did not fill a window yet."""
         self._windows.clear()
-
-
-def _rms(samples: "array[int]") -> float:
-    return math.sqrt(sum(sample * sample for sample in samples) / len(samples))

@@ -5,7 +5,7 @@ from trunkline.pipeline.barge_in import InterruptionMode, InterruptionPolicy
 from trunkline.pipeline.bridge import RealtimeBridge
 from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import Event, EventType
-from trunkline.pipeline.latency import LatencyReceipt
+from trunkline.pipeline.latency import TurnLatency
 from trunkline.pipeline.metrics import Metrics
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "EventType",
     "InterruptionMode",
     "InterruptionPolicy",
-    "LatencyReceipt",
     "Metrics",
     "RealtimeBridge",
     "ToolCall",
     "Turn",
+    "TurnLatency",
 ]

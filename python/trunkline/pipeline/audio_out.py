@@ -1,4 +1,4 @@
-"""A line without a carrier: whoever reads `audio_out()` is the caller's ear, and the clock is the mark."""
+"""The outgoing half of a line in memory: whoever reads `audio_out()` is the listener, and the clock tells what was heard."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -6,23 +6,29 @@ from collections.abc import AsyncIterator
 import anyio
 
 from trunkline.audio import AudioFormat
-from trunkline.telephony.line import PortTraits
+from trunkline.telephony.line import LineTraits
+
+LEAD_MS = 60
+"""How far ahead of the clock frames are given: what a reader may be late without a gap."""
+KEPT_MS = 1000
+"""How much waits for a reader that does not read; after that the oldest goes, which by the clock was heard long ago."""
 
 
-class ClockedPort:
-    """A `CarrierPort` that hands its frames to one reader, a frame at a time.
-
-    Nothing confirms what is heard, so the lead is short and the clock decides. What waits for the reader is bounded by the lead of playout
-    as long as the reader keeps up; `clear` empties it.
+class AudioOut:
+    """Hands its frames to one reader.
 
     Args:
-        audio_format: What the reader wants.
-        max_lead_ms: How far frames may be ahead of the clock.
+        audio_format: The format of the frames.
+
+    Attributes:
+        dropped_bytes: What nobody read in time.
     """
 
-    def __init__(self, audio_format: AudioFormat, *, max_lead_ms: int = 60) -> None:
-        self.traits = PortTraits(format=audio_format, returns_marks=False, max_lead_ms=max_lead_ms)
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.traits = LineTraits(format=audio_format, whole_frames=True, returns_marks=False, max_lead_ms=LEAD_MS)
+        self.dropped_bytes = 0
         self._frame = audio_format.frame_bytes(self.traits.frame_ms)
+        self._most = KEPT_MS // self.traits.frame_ms
         self._frames: deque[bytes] = deque()
         self._news = anyio.Event()
         self._closed = False
@@ -30,6 +36,8 @@ class ClockedPort:
     async def send_media(self, payload: bytes) -> None:
         """Queue whole frames for the reader."""
         self._frames.extend(payload[start : start + self._frame] for start in range(0, len(payload), self._frame))
+        while len(self._frames) > self._most:
+            self.dropped_bytes += len(self._frames.popleft())
         self._news.set()
 
     async def send_mark(self, name: str) -> None:

@@ -78,19 +78,19 @@ class Decision(Enum):
     FINISH_SENTENCE = auto()
 
 
-class Interruption:
+class BargeIn:
     """One call's decisions."""
 
     def __init__(self, policy: InterruptionPolicy) -> None:
         self._policy = policy
         self._since: float | None = None
         self._held = False
-        self._deaf_until = float("-inf")
+        self._ignored_until = float("-inf")
         self.due: float | None = None
 
     def caller_began(self, now: float, *, agent_speaks: bool) -> Decision:
-        """The caller begins to speak, by whoever's detector; also asked again while the same speech goes on."""
-        if not agent_speaks or self._since is not None or now < self._deaf_until:
+        """The caller begins to speak, whoever noticed it; also asked again while the same speech goes on."""
+        if not agent_speaks or self._since is not None or now < self._ignored_until:
             return Decision.NOTHING
         if self._policy.mode is InterruptionMode.DISABLED:
             return Decision.NOTHING
@@ -104,7 +104,7 @@ class Interruption:
     def caller_stopped(self) -> Decision:
         """The caller fell silent."""
         resume = self._held
-        self._rest()
+        self._reset()
         return Decision.RESUME if resume else Decision.NOTHING
 
     def due_passed(self, now: float) -> Decision:
@@ -112,20 +112,20 @@ class Interruption:
         if self.due is None or now < self.due:
             return Decision.NOTHING
         held = self._held
-        self._rest()
+        self._reset()
         return Decision.STOP if held else self._decide(now)
 
     def stopped(self, now: float) -> None:
         """The agent was stopped, by this machine's decision or another's."""
-        self._rest()
-        self._deaf_until = now + self._policy.cool_down_ms / 1000
+        self._reset()
+        self._ignored_until = now + self._policy.cool_down_ms / 1000
 
     def _decide(self, now: float) -> Decision:
-        self._deaf_until = now + self._policy.cool_down_ms / 1000
+        self._ignored_until = now + self._policy.cool_down_ms / 1000
         if self._policy.mode is InterruptionMode.AFTER_SENTENCE:
             return Decision.FINISH_SENTENCE
         return Decision.STOP
 
-    def _rest(self) -> None:
+    def _reset(self) -> None:
         self._since = self.due = None
         self._held = False

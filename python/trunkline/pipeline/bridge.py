@@ -1,95 +1,101 @@
-"""A call in realtime mode: the carrier's audio to a provider's session and back, with interruption, tools, events and metrics."""
+"""A call in realtime mode: the caller's audio to a provider's session and back, with interruption, tools, events and metrics."""
 
 import logging
-from collections import deque
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import replace
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
-from trunkline.audio import PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat, StreamConverter
+from trunkline.audio import LIVEKIT, PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat
+from trunkline.audio.vad import EnergyDetector
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
 from trunkline.errors import InvalidConfig, SessionClosed, TransportError, TrunklineError
-from trunkline.pipeline.audio_out import ClockedPort
+from trunkline.pipeline.audio_out import AudioOut
 from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import Event, EventLog, EventType
-from trunkline.pipeline.local_vad import LocalEar
+from trunkline.pipeline.line_reader import read_line
+from trunkline.pipeline.local_vad import LocalVad
 from trunkline.pipeline.metrics import Metrics, MetricsCollector
-from trunkline.pipeline.tool_calls import ToolCalls
-from trunkline.pipeline.turn_control import Dialogue
-from trunkline.realtime import events as happened
-from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
-from trunkline.telephony.line import CarrierPort
+from trunkline.pipeline.observer import MediaTap
+from trunkline.pipeline.tasks import start_task
+from trunkline.pipeline.turn_control import TurnController
+from trunkline.pipeline.uplink import Uplink
+from trunkline.realtime.events import AudioReceived, SessionEnded, SessionReady, SessionRotated
+from trunkline.realtime.provider import CountsDroppedAudio, ProcessConfig, RealtimeProvider, RealtimeSession
+from trunkline.realtime.tool_host import ToolHost
+from trunkline.telephony.line import CallLine
+from trunkline.tools import ToolCounters
 
 logger = logging.getLogger("trunkline.pipeline")
 
-ErrorT = TypeVar("ErrorT", bound=Exception)
+HANG_UP_GRACE = 1.0
+"""Seconds that a line which cannot be written to has to tell whether the caller hung up."""
 
-BUSY = 0.001
-"""Seconds that a frame of the caller's waits for its turn where the program has much to do."""
+LONGEST_FAREWELL = 60.0
+"""Seconds that `close(after_speech=True)` waits for the end of what the agent says."""
 
-PAUSE = 0.04
-LONGEST_PAUSE = 0.1
-"""Seconds that more frames are then waited for: so many `PAUSE` as the first one waited `BUSY`, up to the longest."""
-
-SEND_WAIT = 0.2
-"""Seconds that `send_audio` waits for room before the oldest audio goes."""
+_RUNNING: ContextVar[object] = ContextVar("trunkline_running_bridge", default=None)
+"""Marks the tasks of a bridge, so that closing it from one of them does not wait for itself."""
 
 
 class RealtimeBridge:
-    """Joins one call to one session; `async with RealtimeBridge(config, port=port) as bridge` owns its tasks.
+    """Joins one call to one session; `async with RealtimeBridge(config, line=line) as bridge` owns its tasks.
 
     Whatever fails ends up as events: an `error`, then `session_ended` with the reason. Nothing but misuse raises.
 
     Args:
         config: What to join.
-        port: The call's outgoing line; the bridge is the only one who writes to it. Without one, read `audio_out()`.
+        line: The call's media, which has given `StreamStarted`; the bridge alone reads it and writes to it, and does not close it. Without
+            one, call `send_audio` and read `audio_out()`.
         clock: What everything is timed by.
     """
 
-    def __init__(self, config: BridgeConfig, *, port: CarrierPort | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: BridgeConfig, *, line: CallLine | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self._config = config
         self._clock = clock
-        self._ear_of_caller = ClockedPort(config.from_format) if port is None else None
-        line = port or self._ear_of_caller
-        assert line is not None  # noqa: S101 - one of the two
-        self._carrier_format = line.traits.format
+        self._line = line
+        self._audio_out = AudioOut(config.from_format) if line is None else None
+        outgoing = line or self._audio_out
+        assert outgoing  # noqa: S101 - one of the two
         self._log = EventLog(clock)
         self._metrics = MetricsCollector(clock)
-        self._dialogue = Dialogue(
-            port=line,
-            policy=config.interruption,
-            log=self._log,
-            metrics=self._metrics,
-            lead_ms=config.lead_ms,
-            clock=clock,
-        )
-        self._tools = ToolCalls(
-            [*config.process_config.functions, *config.tools],
-            config.tool_handlers,
-            on_function_call=config.process_config.on_function_call,
+        tap = None if config.media_observer is None else MediaTap(config.media_observer)
+        # What these call back they know weakly, so that an ended call leaves no circle to the collector.
+        weak = weakref.proxy(self)
+        self._tools = ToolHost(
+            config.compiled_tools,
             timeout=config.tool_timeout,
-            transcript=self._dialogue.transcript,
-            log=self._log,
-            metrics=self._metrics,
+            on_call=lambda *call: weak._turns.tool_called(*call),  # noqa: PLW0108, SLF001 - its own, not held
             clock=clock,
         )
-        self._dialogue.on_caller = self._tools.user_spoke
-        self._dialogue.on_interruption = self._tools.interrupt
-        self._ear = LocalEar(config.detector(), self._carrier_format) if config.detector else None
+        self._uplink = Uplink(
+            outgoing.traits.format,
+            buffer_size=config.buffer_size,
+            log=self._log,
+            on_speech=lambda speaks, ago_ms: weak._turns.noticed(speaks=speaks, ago_ms=ago_ms),  # noqa: SLF001
+            tap=tap,
+            clock=clock,
+        )
+        self._turns = TurnController(
+            line=outgoing,
+            config=config,
+            log=self._log,
+            metrics=self._metrics,
+            tools=self._tools,
+            uplink=self._uplink,
+            tap=tap,
+            clock=clock,
+        )
+        if config.detector is not None:
+            self._uplink.listen(LocalVad(config.detector(), self._uplink.line_format))
         self._session: RealtimeSession | None = None
-        self._to_provider: StreamConverter | None = None
-        self._uplink: deque[bytes] = deque()
-        self._uplink_news = anyio.Event()
-        self._uplink_room = anyio.Event()
-        self._uplink_since = 0.0
-        self._dropped_bytes = 0
-        self._undecided = anyio.Event()
+        self._session_dropped_bytes = 0
         self._reason = "closed"
         self._scope = anyio.CancelScope()
         self._owner: anyio.abc.TaskGroup | None = None
@@ -97,35 +103,47 @@ class RealtimeBridge:
         self._over = anyio.Event()
 
     @classmethod
-    def for_twilio(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
-        """A bridge for Twilio's audio, µ-law at 8 kHz; `more` are arguments of the bridge: `port`, `clock`."""
-        return cls._for_carrier(TWILIO, provider, config, **more)
+    def for_format(
+        cls, audio_format: AudioFormat, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any
+    ) -> Self:
+        """A bridge for a line's format; `more` are arguments of the bridge: `line`, `clock`."""
+        own = config or ProcessConfig()
+        return cls(BridgeConfig(provider=provider, process_config=own, from_format=audio_format), **more)
 
-    for_twilio_gemini = for_twilio
-    """The same: which rates the provider takes and gives is the provider's to say."""
-    for_qwen = for_twilio
+    @classmethod
+    def for_twilio(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
+        """A bridge for Twilio's audio, µ-law at 8 kHz."""
+        return cls.for_format(TWILIO, provider, config, **more)
+
+    @classmethod
+    def for_twilio_gemini(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
+        """The same: which rates the provider takes and gives is the provider's to say."""
+        return cls.for_format(TWILIO, provider, config, **more)
+
+    @classmethod
+    def for_qwen(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
+        """The same as `for_twilio`."""
+        return cls.for_format(TWILIO, provider, config, **more)
 
     @classmethod
     def for_telnyx(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
         """A bridge for Telnyx' audio, µ-law at 8 kHz."""
-        return cls._for_carrier(TELNYX, provider, config, **more)
-
-    @classmethod
-    def for_vonage(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
-        """A bridge for Vonage's audio, linear16 at 16 kHz."""
-        return cls._for_carrier(VONAGE, provider, config, **more)
+        return cls.for_format(TELNYX, provider, config, **more)
 
     @classmethod
     def for_plivo(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
         """A bridge for Plivo's audio, µ-law at 8 kHz."""
-        return cls._for_carrier(PLIVO, provider, config, **more)
+        return cls.for_format(PLIVO, provider, config, **more)
 
     @classmethod
-    def _for_carrier(
-        cls, audio_format: AudioFormat, provider: RealtimeProvider, config: ProcessConfig | None, **more: Any
-    ) -> Self:
-        process_config = config or ProcessConfig()
-        return cls(BridgeConfig(provider=provider, process_config=process_config, from_format=audio_format), **more)
+    def for_vonage(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
+        """A bridge for Vonage's audio, linear16 at 16 kHz."""
+        return cls.for_format(VONAGE, provider, config, **more)
+
+    @classmethod
+    def for_livekit(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
+        """A bridge for LiveKit's audio, linear16 at 48 kHz."""
+        return cls.for_format(LIVEKIT, provider, config, **more)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,19 +175,29 @@ class RealtimeBridge:
             SessionClosed: The bridge was started before.
         """
         if task_group is None:
-            raise InvalidConfig(
-                "task_group", "start() needs one; write `async with bridge` or `await bridge.start(task_group)`"
-            )
+            raise InvalidConfig("task_group", "start() needs one; write `async with bridge` or `start(task_group)`")
         self._check_unused()
         self._begun = True
         task_group.start_soon(self._run, name="trunkline bridge")
 
-    async def close(self, reason: str = "closed") -> None:
-        """End the call: any number of times, from any task; returns when nothing of it is left, after `close_timeout` at the latest."""
+    async def close(self, reason: str = "closed", *, after_speech: bool = False) -> None:
+        """End the call: any number of times, from any task; returns when nothing of it is left, after `close_timeout` at the latest.
+
+        Called from within the call, by a tool, it ends the call and that tool with it.
+
+        Args:
+            reason: What `session_ended` says.
+            after_speech: Wait first until the caller has heard what the agent is saying, a minute at the longest.
+        """
+        if after_speech and self._session is not None:
+            with self._clock.move_on_after(LONGEST_FAREWELL):
+                await self._turns.agent.wait_quiet()
         self._end(reason)
         if not self._begun:
             self._begun = True
             self._finish()
+        elif _RUNNING.get() is self._scope:
+            await anyio.lowlevel.checkpoint()
         else:
             with anyio.move_on_after(self._config.close_timeout, shield=True):
                 await self._over.wait()
@@ -183,57 +211,30 @@ class RealtimeBridge:
         """Wait until the call is over, for whatever reason."""
         await self._over.wait()
 
-    # ── the caller ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the caller, where there is no line ───────────────────────────────────────────────────────────────────────────
 
     async def send_audio(self, audio: bytes) -> None:
         """Pass on the caller's audio, in the carrier's format. Call this from one task.
 
-        It waits its turn in a queue of `buffer_size` frames. Where the session is ready but does not take them, this waits a moment for
-        room; then, as while the session is being opened, the oldest frame goes and is counted.
+        It never waits for the session: what does not fit into the queue of `buffer_size` pieces drops the oldest, which is counted.
 
         Raises:
             SessionClosed: The call is over.
         """
         if self._over.is_set() or self._scope.cancel_called:
             raise SessionClosed
-        self._metrics.bytes_received += len(audio)
-        self._log.count_audio(EventType.AUDIO_RECEIVED, len(audio))
-        if len(self._uplink) >= self._config.buffer_size:
-            if self._session is not None:
-                self._uplink_room = anyio.Event()
-                with self._clock.move_on_after(SEND_WAIT):
-                    await self._uplink_room.wait()
-            if len(self._uplink) >= self._config.buffer_size:
-                self._dropped_bytes += len(self._uplink.popleft())
-        if not self._uplink:
-            self._uplink_since = self._clock.now()
-        self._uplink.append(audio)
-        self._uplink_news.set()
-        if self._ear is not None and (heard := self._ear.feed(audio)) is not None:
-            await self._dialogue.hear(speaks=heard)
-            self._undecided.set()
-
-    def mark_received(self, name: str) -> None:
-        """The carrier returned a mark that the bridge had sent."""
-        self._dialogue.playout.mark_received(name)
-
-    def key_pressed(self, digit: str) -> None:
-        """The caller pressed a key."""
-        self._log.emit(EventType.DTMF, digit=digit)
-
-    def carrier_error(self, error: TrunklineError) -> None:
-        """The carrier sent something that cannot be read; the call goes on."""
-        self._dialogue.report(error)
+        self._uplink.push(audio)
+        await anyio.lowlevel.checkpoint()
 
     async def audio_out(self) -> AsyncIterator[bytes]:
-        """Frames for the caller as they are to be heard, where the bridge has no port; ends with the call.
+        """Frames for the caller as they are to be heard, where the bridge has no line; ends with the call.
 
         Raises:
-            InvalidConfig: The bridge writes to a port.
+            InvalidConfig: The bridge writes to a line.
         """
-        if self._ear_of_caller is None:
-            raise InvalidConfig("port", "this bridge writes to a port; audio_out() is for a bridge without one")
-        async for frame in self._ear_of_caller.read():
+        if self._audio_out is None:
+            raise InvalidConfig("line", "this bridge writes to a line; audio_out() is for a bridge without one")
+        async for frame in self._audio_out.read():
             yield frame
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,15 +249,28 @@ class RealtimeBridge:
 
     def transcript(self) -> tuple[Turn, ...]:
         """The turns so far, as they were heard."""
-        return self._dialogue.transcript.turns()
+        return self._turns.transcript.turns()
+
+    @property
+    def tool_counters(self) -> ToolCounters:
+        """What became of the tool calls so far."""
+        return self._tools.counters
 
     def metrics(self) -> Metrics:
         """The figures so far."""
-        playout = self._dialogue.playout
+        playout, uplink = self._turns.playout, self._uplink
+        unread = 0 if self._audio_out is None else self._audio_out.dropped_bytes
         return self._metrics.snapshot(
-            bytes_sent=playout.sent_bytes,
-            bytes_dropped=self._dropped_bytes + playout.dropped_bytes,
+            converter_down_ms=self._turns.agent.converter_ms,
+            audio_bytes_received=self._log.received.size,
+            audio_bytes_sent=playout.sent_bytes,
+            audio_bytes_dropped=uplink.dropped_bytes + playout.dropped_bytes + unread + self._dropped_by_session(),
+            uplink_delay_ms=uplink.delay_mean_ms,
+            uplink_delay_max_ms=uplink.delay_max_ms,
             playout_late_ms=playout.latest_ms,
+            events_dropped=self._log.dropped,
+            error_count=self._log.errors,
+            tools=self._tools.counters,
         )
 
     async def send_text(self, text: str) -> None:
@@ -267,136 +281,120 @@ class RealtimeBridge:
         """
         if self._session is None:
             raise SessionClosed("the session is not ready")
+        self._tools.user_spoke()
+        self._metrics.latency.asked("text")
         await self._session.send_text(text)
 
     async def interrupt(self) -> None:
-        """Stop the agent's answer."""
-        with suppress(SessionClosed):
-            await self._dialogue.stop_speaking(cancel=True)
+        """Stop the agent's answer. It does not wait for the vendor, nor for the carrier."""
+        self._turns.stop_speaking(cancel=True)
+        await anyio.lowlevel.checkpoint()
 
     # ── the tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
+        _RUNNING.set(self._scope)
         try:
             with self._scope:
                 await self._converse()
-        except* TransportError as lost:
-            logger.info("the carrier's line is gone: %s", _first(lost))
-            self._reason = "line_lost"
         except* TrunklineError as failed:
-            self._dialogue.report(_first(failed))
+            self._log.report(_first(failed))
             self._reason = "provider_failed"
         except* Exception as bugs:
             logger.exception("a call ends because of a defect")
-            self._dialogue.report(_first(bugs))
+            self._log.report(_first(bugs))
             self._reason = "internal_error"
         finally:
             self._finish()
 
     def _finish(self) -> None:
-        self._session = None
+        self._session_dropped_bytes, self._session = self._dropped_by_session(), None
+        self._turns.agent.end()
         self._metrics.end()
         self._log.emit(EventType.SESSION_ENDED, reason=self._reason)
-        if self._ear_of_caller is not None:
-            self._ear_of_caller.close()
+        if self._audio_out is not None:
+            self._audio_out.close()
         self._over.set()
 
     def _check_unused(self) -> None:
         if self._begun:
             raise SessionClosed("a bridge is started once")
 
-    async def _converse(self) -> None:
-        asked = self._carrier_format if self._config.to_format is None else self._config.to_format
-        own = self._config.process_config
-        config = replace(
-            own,
-            functions=self._tools.definitions,
-            input_format=asked,
-            output_format=asked,
-            allow_interruption=own.allow_interruption and self._config.interruption.left_to_provider,
-        )
-        connection = self._config.provider.connect(config)
-        async with connection as session, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._dialogue.playout.run, name="trunkline playout")
-            tasks.start_soon(self._send_uplink, session, name="trunkline uplink")
-            tasks.start_soon(self._decide_in_time, name="trunkline interruption")
-            self._tools.begin(tasks, session)
-            async for event in session:
-                match event:
-                    case happened.SessionReady():
-                        await self._ready(session, event)
-                    case happened.ToolCallRequested():
-                        self._tools.answer(event)
-                    case happened.ToolCallCancelled():
-                        self._tools.cancel(event.call_id)
-                    case happened.SessionEnded():
-                        self._end(event.reason)
-                    case _:
-                        with suppress(SessionClosed):  # the session's own last events tell why
-                            await self._dialogue.handle(event)
-                        self._undecided.set()
-            tasks.cancel_scope.cancel()
-
     def _end(self, reason: str) -> None:
         if not self._scope.cancel_called and not self._over.is_set():
             self._reason = reason
             self._scope.cancel()
 
-    async def _ready(self, session: RealtimeSession, event: happened.SessionReady) -> None:
-        if event.input_format != self._carrier_format:
-            self._to_provider = StreamConverter(self._carrier_format, event.input_format)
-            self._metrics.book.converter_ms += self._to_provider.delay_ms
-        self._dialogue.begin(session)
-        self._session = session
-        self._uplink_since = self._clock.now()
-        self._uplink_news.set()
+    async def _converse(self) -> None:
+        config = self._config.session_config(self._uplink.line_format)
+        async with anyio.create_task_group() as line_tasks:
+            start_task(line_tasks, self._play, name="playout")
+            if self._line is not None:
+                weak = weakref.proxy(self)
+                parts = (self._line, self._uplink, self._turns.playout, self._log)
+                start_task(line_tasks, read_line, *parts, lambda reason: weak._end(reason), name="line")  # noqa: PLW0108, SLF001
+            async with self._config.provider.connect(config) as session, anyio.create_task_group() as tasks:
+                self._tools.begin(tasks, session)
+                async for event in session:
+                    match event:
+                        case AudioReceived():
+                            self._turns.agent.play(event)
+                        case SessionReady():
+                            self._ready(tasks, session, event)
+                        case SessionRotated():
+                            self._use(session)
+                        case SessionEnded():
+                            self._end(event.reason)
+                        case _:
+                            self._turns.handle(event)
+                            self._tools.take(event)
+                            if self._turns.agent.is_failing:
+                                self._end("provider_failed")
+                tasks.cancel_scope.cancel()
+            line_tasks.cancel_scope.cancel()
+
+    def _ready(self, tasks: anyio.abc.TaskGroup, session: RealtimeSession, event: SessionReady) -> None:
+        self._use(session)
+        start_task(tasks, self._uplink.run, session, name="uplink")
+        start_task(tasks, self._uplink.fill_silence, name="silence")
+        start_task(tasks, self._turns.commands.run, name="commands")
+        start_task(tasks, self._turns.decide_in_time, name="interruption")
         self._log.emit(
             EventType.SESSION_STARTED,
             session_id=event.session_id,
             model=event.model,
             provider=self._config.provider.name,
-            passes_through=event.input_format == event.output_format == self._carrier_format,
+            passes_through=event.input_format == event.output_format == self._uplink.line_format,
         )
         if self._config.greeting:
-            await session.create_response(f'Greet the caller. Say exactly: "{self._config.greeting}"')
+            self._turns.greet(self._config.greeting)
 
-    async def _send_uplink(self, session: RealtimeSession) -> None:
-        """Send what the caller says as it comes; what piled up goes in one message.
+    def _use(self, session: RealtimeSession) -> None:
+        """The session is ready, or was replaced: its formats and what it can do are what it says now."""
+        own_vad = self._config.detector is None
+        if own_vad and session.capabilities.reports_speech:
+            self._uplink.listen(None)
+        self._session = session
+        up_ms = self._uplink.use(session, self._config.new_converter())
+        self._metrics.latency.converter_ms = up_ms + self._turns.use(session)
+        if own_vad and not session.capabilities.reports_speech and self._uplink.vad is None:
+            self._uplink.listen(LocalVad(EnergyDetector(), self._uplink.line_format))
 
-        Where the program has so much to do that a frame had to wait for its turn, some more are waited for: fewer messages are less
-        work, so that what is urgent, like an interruption, has its turn soon.
-        """
-        with suppress(SessionClosed):  # the session's own last events tell why
-            while True:
-                await self._uplink_news.wait()
-                self._uplink_news = anyio.Event()
-                if self._session is None or not self._uplink:
-                    continue
-                now = self._clock.now()
-                if (late := now - self._uplink_since) > BUSY:
-                    await self._clock.sleep_until(now + min(LONGEST_PAUSE, PAUSE * (late // BUSY)))
-                audio = b"".join(self._uplink) if len(self._uplink) > 1 else self._uplink[0]
-                self._uplink.clear()
-                self._uplink_room.set()
-                await session.send_audio(self._to_provider.convert(audio) if self._to_provider else audio)
-                if self._uplink:
-                    self._uplink_since = self._clock.now()  # it was the session that kept it waiting
+    async def _play(self) -> None:
+        try:
+            await self._turns.playout.run()
+        except TransportError as lost:
+            logger.info("the line takes no more audio: %s", lost)
+            if self._line is not None:  # whoever reads it may be about to learn that the caller hung up
+                await self._clock.sleep_until(self._clock.now() + HANG_UP_GRACE)
+            self._end("line_lost")
 
-    async def _decide_in_time(self) -> None:
-        """Wake the interruption machine when its time has come."""
-        while True:
-            self._undecided = anyio.Event()
-            due = self._dialogue.interruption.due
-            if due is None:
-                await self._undecided.wait()
-                continue
-            with self._clock.move_on_after(max(0.0, due - self._clock.now())):
-                await self._undecided.wait()
-            with suppress(SessionClosed):
-                await self._dialogue.keep_waiting()
+    def _dropped_by_session(self) -> int:
+        session: object = self._session
+        return session.dropped_bytes if isinstance(session, CountsDroppedAudio) else self._session_dropped_bytes
 
 
-def _first(group: ExceptionGroup[ErrorT]) -> ErrorT:
+def _first(group: ExceptionGroup[Any]) -> Exception:
     """One of the errors that a task group wrapped; when a call breaks, they all tell the same."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, ExceptionGroup) else error

@@ -1,7 +1,8 @@
 """What the caller has heard: audio generated, sent, confirmed by marks and cleared, for every item of the provider.
 
 Pure: time is an argument, in seconds. Positions are bytes on the line since the last clear, which begins a new generation; a mark carries
-both in its name, so that one which returns after a clear is known to be stale.
+both in its name, so that one which returns after a clear is known to be stale. A line that cannot clear has one generation alone: what was
+sent will be heard, and only what was not is dropped.
 
 A carrier plays what it is sent in real time and in order. What reaches it while it is still playing follows without a gap; what reaches it
 when it has run dry begins after a lag, since it may buffer some before it begins. A returned mark tells that lag, if it is known how long
@@ -11,6 +12,12 @@ free. Between marks the clock tells how far playback has come; it has always com
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
+
+MOST_PENDING = 256
+"""Marks that are waited for: some minutes' worth, on a carrier that returns none although it should."""
+_TINY_MS = 1e-6
+"""What the division of a whole number of milliseconds may be off by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +57,22 @@ class PlayoutLedger:
     """The account of one call's outgoing audio.
 
     Args:
-        bytes_per_ms: Bytes of one millisecond in the carrier's format.
+        bytes_per_ms: Bytes of one millisecond in the carrier's format; no whole number where the rate is a fraction of 44.1 kHz.
         returns_marks: Whether the carrier confirms; if not, the schedule alone counts.
         mark_grace: Seconds past the expected end after which a mark counts as lost.
+        sample_bytes: Bytes of one sample, which is heard whole or not at all.
     """
 
-    def __init__(self, bytes_per_ms: int, *, returns_marks: bool, mark_grace: float = 1.0) -> None:
+    def __init__(
+        self, bytes_per_ms: float, *, returns_marks: bool, mark_grace: float = 1.0, sample_bytes: int = 1
+    ) -> None:
         self.generation = 0
         self.return_delay = 0.0
         self._measured = False
         self._bytes_per_ms = bytes_per_ms
         self._returns_marks = returns_marks
         self._mark_grace = mark_grace
+        self._sample_bytes = sample_bytes
         self._items: dict[str, _Item] = {}
         self._unheard: dict[str, _Item] = {}
         self._stretches: list[_Stretch] = []
@@ -71,6 +82,7 @@ class PlayoutLedger:
         self._lag = 0.0
         self._cleared_at = 0.0
         self._free_at_clear: set[str] = set()
+        self._clear_unanswered = False
         self._pending: dict[str, tuple[int, float]] = {}
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,12 +114,15 @@ class PlayoutLedger:
         """The name of a mark behind everything sent so far, which is being sent now."""
         name = f"{self.generation}:{self._sent}"
         self._pending[name] = (self._sent, now)
+        if len(self._pending) > MOST_PENDING:
+            del self._pending[next(iter(self._pending))]
         return name
 
     def confirm(self, name: str, now: float) -> bool:
         """A mark returned; tells whether it said something about this generation."""
         if name in self._free_at_clear:
             self._free_at_clear.discard(name)
+            self._clear_unanswered = False
             self._measure(now - self._cleared_at)
             return False
         if name not in self._pending:
@@ -126,6 +141,25 @@ class PlayoutLedger:
                 self._lag = late if late < 0 else max(0.0, late - self.return_delay)
         return True
 
+    def cleared(self, now: float) -> None:
+        """The carrier confirms a clear, and will return none of the marks that it set free."""
+        if self._clear_unanswered:
+            self._clear_unanswered = False
+            self._free_at_clear.clear()
+            self._measure(now - self._cleared_at)
+
+    def drop_unsent(self) -> list[Cut]:
+        """What was not sent is dropped, and what was will be heard; the items that this cut short, in order."""
+        cuts = []
+        for item_id, item in list(self._unheard.items()):
+            if item.finished and item.sent >= item.generated:
+                continue  # it was sent to its end
+            del self._unheard[item_id]
+            if item.heard_for_good is None:
+                item.heard_for_good = item.sent
+            cuts.append(Cut(item_id, self._ms(item.heard_for_good), self._ms(item.generated)))
+        return cuts
+
     def clear(self, now: float) -> list[Cut]:
         """Everything not heard yet is dropped, here and at the carrier; the items that this cut short, in order."""
         cuts = []
@@ -141,14 +175,16 @@ class PlayoutLedger:
         self.generation += 1
         self._sent = self._confirmed = 0
         self._ends = self._cleared_at = now
+        self._clear_unanswered = True
         return cuts
 
-    def reopen(self, item_id: str) -> None:
-        """An item that was cut is taken up again where it was cut: what follows is generated already, and sent once more."""
-        item = self._items[item_id]
-        item.heard_before = item.sent = item.heard_for_good or 0
-        item.heard_for_good = None
-        self._unheard[item_id] = item
+    def reopen(self, *item_ids: str) -> None:
+        """Items that were cut are taken up again where they were cut: what follows is generated already, and sent once more."""
+        again = {item_id: self._items[item_id] for item_id in item_ids}
+        for item in again.values():
+            item.heard_before = item.sent = item.heard_for_good or 0
+            item.heard_for_good = None
+        self._unheard = again | {item_id: item for item_id, item in self._unheard.items() if item_id not in again}
 
     def settle(self, now: float) -> list[str]:
         """The items whose last byte has been heard since the last time this was asked, in order."""
@@ -162,8 +198,7 @@ class PlayoutLedger:
             heard.append(item_id)
             del self._unheard[item_id]
             item.heard_for_good = item.generated
-        if not self._unheard:
-            self._stretches.clear()
+        self._forget_heard(now)
         return heard
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,11 +235,6 @@ class PlayoutLedger:
         """The first item that the caller has not heard to its end, "" if there is none."""
         return next(iter(self._unheard), "")
 
-    def remaining(self, item_id: str) -> int:
-        """How many bytes of an item were generated and not sent."""
-        item = self._items[item_id]
-        return item.generated - item.sent
-
     def unheard(self, now: float) -> list[tuple[str, int]]:
         """What was sent and not heard yet, in order: item, or "" for padding, and bytes."""
         position = self._position(now)
@@ -217,7 +247,7 @@ class PlayoutLedger:
     def reaches(self, item_id: str, duration_ms: int) -> float | None:
         """When the caller will have heard so much of an item, by what is known now; None while that much was not sent."""
         item = self._items.get(item_id)
-        wanted = duration_ms * self._bytes_per_ms - (item.heard_before if item else 0)
+        wanted = ceil(duration_ms * self._bytes_per_ms) - (item.heard_before if item else 0)
         for stretch, begins, _ in self._played():
             if stretch.item_id == item_id:
                 size = stretch.end - stretch.start
@@ -255,6 +285,7 @@ class PlayoutLedger:
             if begins > now:
                 break
             played = int((now - begins + 1e-9) * 1000 * self._bytes_per_ms)  # floats fall short of whole bytes
+            played -= played % self._sample_bytes
             position = max(position, min(stretch.end, stretch.start + played))
         return position
 
@@ -285,4 +316,19 @@ class PlayoutLedger:
         return size / self._bytes_per_ms / 1000
 
     def _ms(self, size: int) -> int:
-        return size // self._bytes_per_ms
+        return int(size / self._bytes_per_ms + _TINY_MS)
+
+    def _forget_heard(self, now: float) -> None:
+        """What nobody asks for any more goes, so that a long call stays as small as a short one."""
+        if not self._unheard and (self._confirmed >= self._sent or now >= self._ends + max(0.0, self._lag)):
+            self._stretches.clear()
+        if len(self._stretches) < 2:
+            return
+        heard = self._confirmed if self._returns_marks else self._position(now)
+        starts = [n for n, (stretch, _, dry) in enumerate(self._played()) if stretch is dry and stretch.start <= heard]
+        for stretch in self._stretches[
+            : starts[-1]
+        ]:  # the next one began when the carrier had run dry, and needs none of these
+            if stretch.item_id:
+                self._items[stretch.item_id].heard_before += stretch.end - stretch.start
+        del self._stretches[: starts[-1]]

@@ -1,84 +1,113 @@
-"""The only writer to the phone: whole carrier frames, a bounded lead, marks, and one place where an interruption empties it."""
+"""The only writer to the phone: a bounded lead, marks, and one place where an interruption empties the line."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import anyio
 
-from trunkline.audio import RingBuffer
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.pipeline.ledger import Cut, PlayoutLedger
-from trunkline.telephony.line import CarrierPort
+from trunkline.telephony.line import LineTraits
 
 _TINY_MS = 1e-6
 """What sums of floats may be off by: no clock tells a moment so little ahead from now, so it cannot be waited for."""
 
+MOST_QUEUED_MS = 600_000
+"""What is generated beyond this is dropped: ten minutes."""
 
-@dataclass(slots=True)
-class _Queued:
-    """How many bytes of an item stand next in the ring."""
 
-    item_id: str
-    size: int
+class OutgoingMedia(Protocol):
+    """The outgoing half of a `CallLine`; what the methods do and raise stands there."""
+
+    @property
+    def traits(self) -> LineTraits:
+        """What the line can do."""
+        ...
+
+    async def send_media(self, payload: bytes) -> None:
+        """Queue audio at the carrier."""
+        ...
+
+    async def send_mark(self, name: str) -> None:
+        """Ask for a mark behind it."""
+        ...
+
+    async def clear(self) -> None:
+        """Drop what is queued."""
+        ...
+
+
+class PlayoutListener(Protocol):
+    """Who is told what becomes of the audio; plain methods that return at once."""
+
+    def agent_started(self, item_id: str) -> None:
+        """The first frame of an item was sent."""
+
+    def agent_heard(self, item_id: str) -> None:
+        """The caller has heard the last of an item."""
+
+    def stop_reached(self) -> None:
+        """The caller has heard what `stop_after` named."""
+
+    def mark_returned(self) -> None:
+        """The carrier confirmed audio."""
+
+    def audio_sent(self, payload: bytes) -> None:
+        """A message of audio goes to the carrier."""
 
 
 class Playout:
-    """Plays the agent's audio to the caller through a carrier's port.
+    """Plays the agent's audio to the caller.
 
-    You must run `run()` in a task of its own; it sleeps until there is something to do. Audio goes out at once while the carrier holds less
-    than half of the lead; after that several frames travel in one message, so that a speaking agent costs a few messages a second and a
-    silent one none. After a stall of this program the lead is filled up again in one message.
+    You must run `run()` in a task of its own; it alone writes to the line, and sleeps until there is something to do. Everything else
+    returns at once. Audio goes out at once while the carrier holds less than half of the lead; after that several frames travel in one
+    message, so that a speaking agent costs a few messages a second and a silent one none. After a stall of this program the lead is filled
+    up again in one message.
 
     Args:
-        port: Where the frames go.
+        line: Where the audio goes.
+        listener: Who is told.
         clock: What the pace is measured by.
-        on_started: Called with an item's id when its first frame is sent.
-        on_heard: Called with an item's id when the caller has heard the last of it.
-        on_stop: Awaited when the caller has heard what `stop_after` named.
-        on_mark: Called when the carrier confirms audio of this generation.
-        on_sent: Called with the number of bytes of each message to the carrier.
-        lead_ms: How far to send ahead; the port's own limit if None.
+        lead_ms: How far to send ahead; the line's own limit if None.
         max_queued_ms: What is generated beyond this is dropped, and counted in `dropped_bytes`.
 
-    `sent_bytes` counts what went to the carrier, and `latest_ms` is how much too late the task woke up at worst: a stall of the program,
-    which the caller does not hear as long as it is shorter than half of the lead.
+    Attributes:
+        sent_bytes: What went to the carrier.
+        latest_ms: How much too late the task woke up at worst: a stall of the program.
     """
 
     def __init__(
         self,
-        port: CarrierPort,
+        line: OutgoingMedia,
+        listener: PlayoutListener,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        on_started: Callable[[str], None],
-        on_heard: Callable[[str], None],
-        on_stop: Callable[[], Awaitable[None]] | None = None,
-        on_mark: Callable[[], None] = lambda: None,
-        on_sent: Callable[[int], None] = lambda _: None,
         lead_ms: int | None = None,
-        max_queued_ms: int = 600_000,
+        max_queued_ms: int = MOST_QUEUED_MS,
     ) -> None:
-        self._traits = traits = port.traits
-        self._port = port
+        self._traits = traits = line.traits
+        self._line = line
+        self._listener = listener
         self._clock = clock
-        self._on_started = on_started
-        self._on_heard = on_heard
-        self._on_stop = on_stop
-        self._on_mark = on_mark
-        self._on_sent = on_sent
         self._lead_ms = traits.max_lead_ms if lead_ms is None else lead_ms
-        self._bytes_per_ms = traits.format.frame_bytes(1)
-        self._frame = traits.format.frame_bytes(traits.frame_ms)
-        self._frame_of_silence = traits.format.silence(traits.frame_ms)
-        self._ring = RingBuffer(capacity=max_queued_ms * self._bytes_per_ms)
-        self._queued: deque[_Queued] = deque()
-        self._sent_last = bytearray()
-        self._held: list[tuple[str, bytes]] | None = None
-        self._held_cuts: list[Cut] = []
+        self._bytes_per_ms = traits.format.bytes_per_ms
+        self._sample = traits.format.sample_bytes
+        self._frame = traits.format.frame_bytes(traits.frame_ms) if traits.whole_frames else self._sample
+        self._silence = traits.format.silence(traits.frame_ms)
+        self._most_queued = int(max_queued_ms * self._bytes_per_ms)
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queued = 0
+        self._sent: deque[bytes] = deque()
+        """What went to the carrier last, for `pause`."""
+        self._sent_size = 0
+        self._most_sent = int(2 * self._lead_ms * self._bytes_per_ms) + self._frame
+        self._paused = False
+        self._paused_cuts: list[Cut] = []
         self._started: set[str] = set()
         self._ended: set[str] = set()
         self._stop_after: tuple[str, int] | None = None
-        self._ledger = PlayoutLedger(self._bytes_per_ms, returns_marks=traits.returns_marks)
+        self._ledger = PlayoutLedger(self._bytes_per_ms, returns_marks=traits.returns_marks, sample_bytes=self._sample)
+        self._clear_due = False
         self._wake = anyio.Event()
         self.sent_bytes = 0
         self.dropped_bytes = 0
@@ -87,13 +116,15 @@ class Playout:
     # ── the provider's side ──────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, item_id: str, audio: bytes) -> None:
-        """Queue audio of an item, in the carrier's format and of any length; never waits."""
-        if self._held is not None:
-            self._held.append((item_id, audio))
-            return
-        taken = self._queue(item_id, audio)
-        if taken:
-            self._ledger.generate(item_id, taken)
+        """Queue audio of an item, in the carrier's format and of any length."""
+        room = max(0, self._most_queued - self._queued)
+        if len(audio) > room:
+            self.dropped_bytes += len(audio) - room
+            audio = audio[:room]
+        if audio:
+            self._queue.append((item_id, audio))
+            self._queued += len(audio)
+            self._ledger.generate(item_id, len(audio))
             self._wake.set()
 
     def finish(self, item_id: str) -> None:
@@ -104,57 +135,50 @@ class Playout:
 
     # ── interruptions ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def interrupt(self) -> list[Cut]:
-        """Stop speaking: drop what is queued, here and at the carrier. Tells which items were cut, and where.
+    def interrupt(self) -> list[Cut]:
+        """Stop speaking: drop what is queued here and, before anything else is sent, at the carrier.
 
-        Raises:
-            TransportError: The line is gone.
+        Returns which items were cut, and where. A line that cannot clear plays what it was sent to its end; that counts as heard.
         """
-        if self._held is not None:  # it has been silent since `pause`
-            cuts, self._held, self._held_cuts = self._held_cuts, None, []
-            return cuts
-        cuts = self._ledger.clear(self._clock.now())
-        self._forget()
-        if self._traits.can_clear:
-            await self._port.clear()
-        return cuts
+        cuts, self._paused_cuts = {cut.item_id: cut for cut in self._paused_cuts}, []
+        dropped = self._ledger.drop_unsent() if self._paused else self._drop()
+        cuts.update((cut.item_id, cut) for cut in dropped)
+        self._paused = False
+        self._stop_after = None
+        self._queue.clear()
+        self._queued = 0
+        return list(cuts.values())
 
-    async def pause(self) -> None:
+    def pause(self) -> None:
         """Fall silent, but keep what the caller has not heard: `resume` goes on with it, `interrupt` drops it."""
-        if self._held is not None:
+        if self._paused:
             return
-        now = self._clock.now()
-        unheard = self._ledger.unheard(now)
-        tail = bytes(self._sent_last[len(self._sent_last) - sum(size for _, size in unheard) :])
-        held: list[tuple[str, bytes]] = []
+        self._paused = True
+        if not self._traits.can_clear:
+            return
+        unheard = self._ledger.unheard(self._clock.now())
+        tail = b"".join(self._sent)
+        tail = tail[len(tail) - sum(size for _, size in unheard) :]
+        again: list[tuple[str, bytes]] = []
         for item_id, size in unheard:
-            held.append((item_id, tail[:size]))
+            if item_id:  # and no padding
+                again.append((item_id, tail[:size]))
             tail = tail[size:]
-        held.extend((queued.item_id, self._ring.read(queued.size)) for queued in self._queued)
-        self._held = [(item_id, audio) for item_id, audio in held if item_id]
-        self._held_cuts = self._ledger.clear(now)
-        self._forget()
-        if self._traits.can_clear:
-            await self._port.clear()
+        self._paused_cuts = self._drop()
+        self._queue.extendleft(reversed(again))
+        self._queued += sum(len(audio) for _, audio in again)
 
     def resume(self) -> None:
         """Go on where `pause` fell silent."""
-        held, self._held = self._held, None
-        if held is None:
+        if not self._paused:
             return
-        for cut in self._held_cuts:
-            self._ledger.reopen(cut.item_id)
-        known = {cut.item_id: self._ledger.remaining(cut.item_id) for cut in self._held_cuts}
-        self._held_cuts = []
-        for item_id, audio in held:
-            taken = self._queue(item_id, audio)
-            again = min(taken, known.get(item_id, 0))
-            known[item_id] = known.get(item_id, 0) - again
-            self._ledger.generate(item_id, taken - again)
+        self._paused = False
+        cuts, self._paused_cuts = self._paused_cuts, []
+        self._ledger.reopen(*(cut.item_id for cut in cuts))
         self._wake.set()
 
     def stop_after(self, item_id: str, duration_ms: int) -> None:
-        """Await `on_stop` once the caller has heard so much of an item."""
+        """Tell the listener once the caller has heard so much of an item."""
         self._stop_after = (item_id, duration_ms)
         self._wake.set()
 
@@ -163,18 +187,22 @@ class Playout:
     def mark_received(self, name: str) -> None:
         """The carrier returned a mark; late and stale ones are ignored."""
         if self._ledger.confirm(name, self._clock.now()):
-            self._on_mark()
+            self._listener.mark_returned()
             self._wake.set()
+
+    def cleared(self) -> None:
+        """The carrier dropped what it held, and returns none of the marks that were pending."""
+        self._ledger.cleared(self._clock.now())
 
     @property
     def speaking(self) -> bool:
         """Whether there is audio that the caller has not heard to its end."""
-        return self._ledger.speaking or self._held is not None
+        return self._ledger.speaking or bool(self._paused_cuts)
 
     @property
     def heard_out(self) -> bool:
         """Whether the caller has heard all there is, by the clock, and no item waits for more."""
-        return self._held is None and self._ledger.heard_out(self._clock.now())
+        return not self._paused and self._ledger.heard_out(self._clock.now())
 
     @property
     def current_item(self) -> str:
@@ -194,83 +222,94 @@ class Playout:
             TransportError: The line is gone.
         """
         if self._traits.returns_marks:  # nothing is queued, so this one tells how long marks travel
-            await self._port.send_mark(self._ledger.mark(self._clock.now()))
+            await self._line.send_mark(self._ledger.mark(self._clock.now()))
         while True:
             self._wake = anyio.Event()
-            await self._fill()
+            if self._clear_due:
+                self._clear_due = False
+                await self._line.clear()
+            else:
+                await self._fill()
+            if self._clear_due:
+                continue
             now = self._clock.now()
             for item_id in self._ledger.settle(now):
-                self._on_heard(item_id)
+                self._listener.agent_heard(item_id)
             stop_at = self._stop_moment(now)
-            if stop_at is not None and stop_at <= now and self._on_stop is not None:
+            if stop_at is not None and stop_at <= now:
                 self._stop_after = None
-                await self._on_stop()
+                self._listener.stop_reached()
                 continue
-            moments = [moment for moment in (self._next_moment(now), stop_at) if moment is not None]
-            if not moments:
-                await self._wake.wait()
-                continue
-            with self._clock.move_on_after(max(0.0, min(moments) - now)) as wait:
-                await self._wake.wait()
-            if wait.cancelled_caught:
-                self.latest_ms = max(self.latest_ms, round((self._clock.now() - min(moments)) * 1000))
+            await self._rest(now, stop_at)
+
+    async def _rest(self, now: float, stop_at: float | None) -> None:
+        """Wait for news, or for the next moment at which something is to be done."""
+        moments = [moment for moment in (self._next_moment(now), stop_at) if moment is not None]
+        if not moments:
+            await self._wake.wait()
+            return
+        moment = min(moments)
+        with self._clock.move_on_after(max(0.0, moment - now)) as wait:
+            await self._wake.wait()
+        if wait.cancelled_caught:
+            self.latest_ms = max(self.latest_ms, round((self._clock.now() - moment) * 1000))
 
     async def _fill(self) -> None:
         now = self._clock.now()
         ahead = self._ledger.lead_ms(now)
-        if ahead > self._lead_ms / 2 + _TINY_MS:
+        if self._paused or ahead > self._lead_ms / 2 + _TINY_MS:
             return
         room = int((self._lead_ms - ahead) * self._bytes_per_ms) // self._frame * self._frame
         payload = self._take(max(room, self._frame), now)
         if not payload:
             return
         self.sent_bytes += len(payload)
-        self._on_sent(len(payload))
-        mark = self._ledger.mark(now)
-        await self._port.send_media(payload)
-        if self._traits.returns_marks:
-            await self._port.send_mark(mark)
+        self._listener.audio_sent(payload)
+        mark = self._ledger.mark(now) if self._traits.returns_marks else ""
+        await self._line.send_media(payload)
+        if mark:
+            await self._line.send_mark(mark)
 
     def _take(self, room: int, now: float) -> bytes:
-        """Whole frames from the ring, at most `room` bytes; the partial one at the end of all that will come is filled up."""
-        queued = len(self._ring)
-        size = min(room, queued // self._frame * self._frame)
-        rest = queued % self._frame
+        """At most `room` bytes from the queue, in whole frames; the partial one at the end of all that will come is filled up."""
+        size = min(room, self._queued // self._frame * self._frame)
+        rest = self._queued % self._frame
         padding = 0
-        if rest and size + rest == queued and size < room and self._queued[-1].item_id in self._ended:
-            size, padding = queued, self._frame - rest
-        payload = self._ring.read(size) + self._frame_of_silence[:padding]
+        if rest and size + rest == self._queued and size < room and self._queue[-1][0] in self._ended:
+            size, padding = self._queued, self._frame - rest
+        self._queued -= size
+        pieces: list[bytes] = []
         while size:
-            first = self._queued[0]
-            part = min(first.size, size)
-            first.size -= part
-            size -= part
-            self._ledger.send(first.item_id, part, now)
-            if first.item_id not in self._started:
-                self._started.add(first.item_id)
-                self._on_started(first.item_id)
-            if not first.size:
-                self._queued.popleft()
+            item_id, audio = self._queue.popleft()
+            if len(audio) > size:
+                self._queue.appendleft((item_id, memoryview(audio)[size:]))  # type: ignore[arg-type] # only joined again
+                audio = audio[:size]
+            pieces.append(audio)
+            size -= len(audio)
+            self._ledger.send(item_id, len(audio), now)
+            if item_id not in self._started:
+                self._started.add(item_id)
+                self._listener.agent_started(item_id)
         if padding:
+            pieces.append(self._silence[:padding])
             self._ledger.send("", padding, now)
-        self._sent_last += payload
-        del self._sent_last[: -2 * self._lead_ms * self._bytes_per_ms - self._frame]
+        payload = b"".join(pieces)
+        self._sent.append(payload)
+        self._sent_size += len(payload)
+        while self._sent_size - len(self._sent[0]) >= self._most_sent:
+            self._sent_size -= len(self._sent.popleft())
         return payload
 
-    def _queue(self, item_id: str, audio: bytes) -> int:
-        taken = self._ring.write(audio)
-        self.dropped_bytes += len(audio) - taken
-        if taken and self._queued and self._queued[-1].item_id == item_id:
-            self._queued[-1].size += taken
-        elif taken:
-            self._queued.append(_Queued(item_id, taken))
-        return taken
-
-    def _forget(self) -> None:
-        self._ring.clear()
-        self._queued.clear()
-        self._sent_last.clear()
+    def _drop(self) -> list[Cut]:
+        """Let the carrier forget what was not heard, or what was not sent where it cannot; tells which items that cut."""
         self._stop_after = None
+        if not self._traits.can_clear:
+            return self._ledger.drop_unsent()
+        self._clear_due = True
+        self._wake.set()
+        self._sent.clear()
+        self._sent_size = 0
+        return self._ledger.clear(self._clock.now())
 
     def _stop_moment(self, now: float) -> float | None:
         if self._stop_after is None:
@@ -281,6 +320,7 @@ class Playout:
         return self._ledger.reaches(item_id, duration_ms)
 
     def _next_moment(self, now: float) -> float | None:
-        if len(self._ring) >= self._frame or (self._queued and self._queued[-1].item_id in self._ended):
+        ready = self._queued >= self._frame or (self._queue and self._queue[-1][0] in self._ended)
+        if ready and not self._paused:
             return now + max(0.0, self._ledger.lead_ms(now) - self._lead_ms / 2) / 1000
         return self._ledger.settles_at()

@@ -15,20 +15,22 @@ class _Entry:
     tool_calls: list[ToolCall] = field(default_factory=list)
 
 
-class Transcript:
+class TranscriptBuilder:
     """Builds the turns of one call. An item takes its place when it begins, although its words may come later."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
-        self._calls_before_turn: list[ToolCall] = []
+        self._unplaced_calls: list[ToolCall] = []
+        self._first_unplaced: datetime | None = None
 
-    def begin(self, role: Role, item_id: str, now: datetime) -> None:
-        """An item begins, unless it is known already."""
-        if item_id in self._entries:
-            return
-        entry = self._entries[item_id] = _Entry(role, item_id, now)
-        if role == "agent":
-            entry.tool_calls, self._calls_before_turn = self._calls_before_turn, []
+    def begin(self, role: Role, item_id: str, now: datetime) -> SpokenText:
+        """An item begins, unless it is known already; returns its words."""
+        entry = self._entries.get(item_id)
+        if entry is None:
+            entry = self._entries[item_id] = _Entry(role, item_id, now)
+            if role == "agent" and self._unplaced_calls:
+                entry.tool_calls, self._unplaced_calls = self._unplaced_calls, []
+        return entry.speech
 
     def add_text(self, item_id: str, text: str, *, is_final: bool) -> None:
         """The next words of an item, or with `is_final` all of them; ignored once the item was cut."""
@@ -42,9 +44,11 @@ class Transcript:
         """How long the user spoke, in milliseconds of audio."""
         self._entries[item_id].speech.duration_ms = duration_ms
 
-    def add_tool_call(self, call: ToolCall) -> None:
+    def add_tool_call(self, call: ToolCall, now: datetime) -> None:
         """A tool was run for the answer that comes next."""
-        self._calls_before_turn.append(call)
+        if not self._unplaced_calls:
+            self._first_unplaced = now
+        self._unplaced_calls.append(call)
 
     def cut(self, item_id: str, heard_ms: int) -> str:
         """The caller heard only the first `heard_ms` of an item; returns the whole words that were heard."""
@@ -56,8 +60,11 @@ class Transcript:
         return None if entry is None else entry.speech.sentence_end(heard_ms)
 
     def turns(self) -> tuple[Turn, ...]:
-        """The turns so far; items without words or tool calls are left out."""
-        told = [
+        """The turns so far; items without words or tool calls are left out.
+
+        Tool calls that no answer followed are a turn of the agent without words.
+        """
+        turns = [
             Turn(
                 role=entry.role,
                 text=entry.speech.text.strip(),
@@ -69,4 +76,7 @@ class Transcript:
             )
             for entry in self._entries.values()
         ]
-        return tuple(turn for turn in told if turn.text or turn.tool_calls)
+        if self._unplaced_calls and self._first_unplaced is not None:
+            calls = tuple(self._unplaced_calls)
+            turns.append(Turn(role="agent", text="", timestamp=self._first_unplaced, tool_calls=calls))
+        return tuple(turn for turn in turns if turn.text or turn.tool_calls)

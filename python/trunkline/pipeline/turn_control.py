@@ -1,266 +1,241 @@
-"""What a session's events do: to the line, the transcript, the events, the figures, and to the session's own memory."""
+"""Who speaks, and what follows from it for the line, the transcript, the events, the figures, and the session's own memory."""
 
-import logging
-from collections.abc import Callable
+import weakref
 from functools import partial
 
-from trunkline.audio import StreamConverter
+import anyio
+
 from trunkline.clock import Clock
-from trunkline.pipeline.barge_in import Decision, Interruption, InterruptionPolicy
+from trunkline.conversation import ToolCall
+from trunkline.pipeline.agent_turns import AgentTurns
+from trunkline.pipeline.barge_in import BargeIn, Decision
+from trunkline.pipeline.commands import SessionCommands
+from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import EventLog, EventType
 from trunkline.pipeline.ledger import Cut
 from trunkline.pipeline.metrics import MetricsCollector
-from trunkline.pipeline.playout import Playout
-from trunkline.pipeline.transcript import Transcript
-from trunkline.realtime import events as happened
+from trunkline.pipeline.observer import MediaTap
+from trunkline.pipeline.playout import OutgoingMedia
+from trunkline.pipeline.transcript import TranscriptBuilder
+from trunkline.pipeline.uplink import Uplink
+from trunkline.pipeline.user_turns import UserTurns
+from trunkline.realtime.events import (
+    AgentTranscript,
+    ErrorReported,
+    Interrupted,
+    ResponseFinished,
+    ResponseStarted,
+    SessionEvent,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCallCancelled,
+    ToolCallRequested,
+    UserTranscript,
+    UserTurnCommitted,
+)
 from trunkline.realtime.provider import RealtimeSession
-from trunkline.telephony.line import CarrierPort
-
-logger = logging.getLogger("trunkline.pipeline")
+from trunkline.realtime.tool_host import ToolHost
 
 
-class Dialogue:
-    """One call's conversation.
+class TurnController:
+    """Decides between the caller and the agent. Nothing here waits: what the session is to be told goes through `commands`, in order.
 
     Args:
-        port: The call's outgoing line.
-        policy: How easily the agent is stopped.
+        line: The call's outgoing line.
+        config: The bridge's.
         log: Where events go.
         metrics: Where figures go.
-        lead_ms: How far to send ahead; the port's own limit if None.
+        tools: The call's tools.
+        uplink: The caller's audio.
+        tap: Is shown what goes to the carrier.
         clock: What everything is timed by.
-
-    `on_caller` is called when the caller has begun to speak, `on_interruption` when the agent was cut short.
     """
 
     def __init__(
         self,
         *,
-        port: CarrierPort,
-        policy: InterruptionPolicy,
+        line: OutgoingMedia,
+        config: BridgeConfig,
         log: EventLog,
         metrics: MetricsCollector,
-        lead_ms: int | None,
+        tools: ToolHost,
+        uplink: Uplink,
+        tap: MediaTap | None,
         clock: Clock,
     ) -> None:
-        self.transcript = Transcript()
-        self.interruption = Interruption(policy)
-        self.playout = Playout(
-            port,
+        weak = weakref.proxy(self)  # an ended call leaves no circle to the collector
+        self.transcript = TranscriptBuilder()
+        self.commands = SessionCommands()
+        self.users = UserTurns(self.transcript, log, metrics, clock)
+        self.agent = AgentTurns(
+            line=line,
+            config=config,
+            transcript=self.transcript,
+            log=log,
+            metrics=metrics,
+            tap=tap,
+            on_answer=uplink.settle_speech,
+            on_stop=lambda: weak.sentence_ended(),  # noqa: PLW0108 - the method would hold its object
             clock=clock,
-            on_started=self._agent_started,
-            on_heard=self._agent_heard,
-            on_stop=self._sentence_ended,
-            on_mark=metrics.book.mark_returned,
-            on_sent=partial(log.count_audio, EventType.AUDIO_SENT),
-            lead_ms=lead_ms,
         )
-        self.on_caller: Callable[[], None] = lambda: None
-        self.on_interruption: Callable[[], None] = lambda: None
-        self._policy = policy
+        self.playout = self.agent.playout
+        self._barge_in = BargeIn(config.interruption)
+        self._policy = config.interruption
         self._log = log
         self._metrics = metrics
+        self._latency = metrics.latency
+        self._tools = tools
+        self._uplink = uplink
         self._clock = clock
-        self._carrier_format = port.traits.format
         self._session: RealtimeSession | None = None
-        self._to_carrier: StreamConverter | None = None
-        self._speech_from_ms: dict[str, int] = {}
-        self._speech_since: float | None = None
-        self._speech_ms = 0
-        """How long the caller last spoke over the answer."""
-        self._response_id = ""
-        self._silenced: set[str] = set()
-        self._item_of_response: dict[str, str] = {}
-        self._generated: dict[str, int] = {}
-        self._worded: dict[str, set[str]] = {}
-        self._ended: set[str] = set()
-        """Items of which nothing more is played: they are complete, or were cut."""
+        self._due: float | None = None
+        self._due_changed = anyio.Event()
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, session: RealtimeSession) -> None:
-        """The session is ready, and its formats are known."""
+    def use(self, session: RealtimeSession) -> float:
+        """The session is ready, or was replaced; returns the delay of the conversion towards the caller, in milliseconds."""
         self._session = session
-        if session.output_format != self._carrier_format:
-            self._to_carrier = StreamConverter(session.output_format, self._carrier_format)
-            self._metrics.book.converter_ms += self._to_carrier.delay_ms
+        return self.agent.use(session)
 
-    async def handle(self, event: happened.SessionEvent) -> None:
-        """Do what an event of the session asks for.
-
-        Raises:
-            SessionClosed: The session ended meanwhile.
-            TransportError: The carrier's line is gone.
-        """
+    def handle(self, event: SessionEvent) -> None:
+        """Do what an event of the session asks for."""
         match event:
-            case happened.AudioReceived():
-                self._play(event)
-            case happened.AgentTranscript():
-                self._agent_said(event)
-            case happened.UserTranscript():
-                self._user_said(event)
-            case happened.SpeechStarted():
-                await self._user_began(event)
-            case happened.SpeechStopped():
-                self._user_stopped(event)
-            case happened.UserTurnCommitted():
-                self.transcript.begin("user", event.item_id, self._clock.wall())
-            case happened.Interrupted():
-                await self.stop_speaking()
-            case happened.ResponseStarted():
-                self._response_id = event.response_id
-                self._speech_ms = 0
-                self._log.emit(EventType.AGENT_THINKING, response_id=event.response_id)
-            case happened.ResponseFinished():
-                self._answered(event)
-            case happened.ErrorReported():
-                self.report(event.error)
+            case AgentTranscript():
+                self.agent.said(event)
+            case UserTranscript():
+                self.users.said(event)
+            case SpeechStarted():
+                ago_ms = 0.0 if event.audio_start_ms is None else max(0.0, self._uplink.sent_ms - event.audio_start_ms)
+                self.users.begin(event.item_id, ago_ms, event.audio_start_ms)
+                self._caller_began(reported=True)
+            case SpeechStopped():
+                self._vendor_heard_stop(event)
+            case UserTurnCommitted():
+                self.users.committed(event.item_id)
+            case Interrupted():
+                if self.agent.is_playing(event.response_id):
+                    self.stop_speaking()
+            case ResponseStarted():
+                self.users.over_answer_ms = 0
+                self.agent.started(event.response_id)
+            case ResponseFinished():
+                self.agent.answered(event)
+            case ToolCallRequested():
+                self._latency.tool_started(event.call_id)
+            case ToolCallCancelled():
+                self._latency.tool_ended(event.call_id)
+            case ErrorReported():
+                self._log.report(event.error)
             case _:
                 pass
 
-    def report(self, error: Exception) -> None:
-        """Something failed."""
-        self._metrics.errors += 1
-        self._log.emit(EventType.ERROR, error)
+    def tool_called(self, call_id: str, call: ToolCall, late: bool) -> None:
+        """A tool was answered, or one that was answered before has ended late."""
+        if late:
+            self._log.emit(EventType.TOOL_CALL, call_id=call_id, late=True, **call.to_json())
+            return
+        self._latency.tool_ended(call_id)
+        self._metrics.tool_calls += 1
+        self.transcript.add_tool_call(call, self._clock.wall())
+        self._log.emit(EventType.TOOL_CALL, call_id=call_id, **call.to_json())
+
+    def greet(self, text: str) -> None:
+        """Let the agent say this first."""
+        if self._session is not None:
+            self._latency.asked("greeting")
+            self.commands.put(partial(self._session.say, text))
+
+    async def decide_in_time(self) -> None:
+        """Decide when the caller has spoken for long enough, for ever."""
+        while True:
+            self._due_changed = anyio.Event()
+            if self._due is None:
+                await self._due_changed.wait()
+                continue
+            with self._clock.move_on_after(max(0.0, self._due - self._clock.now())):
+                await self._due_changed.wait()
+            self._act(self._barge_in.due_passed(self._clock.now()))
 
     # ── the caller ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def hear(self, *, speaks: bool) -> None:
-        """The caller began or stopped to speak, by a detector on this side."""
-        if speaks:
-            self._speech_since = self._clock.now()
-            await self._act(self._caller_began())
+    def noticed(self, *, speaks: bool, ago_ms: int) -> None:
+        """The detector on this side noticed, so many milliseconds late, that the caller began or stopped to speak.
+
+        Where the vendor reports no speech this is a turn; else it decides about interruptions alone, before the vendor has noticed.
+        """
+        session = self._session
+        is_turn = session is not None and not session.capabilities.reports_speech
+        if speaks and is_turn:
+            self.users.begin_own(ago_ms)
+            self._caller_began(reported=False)
+        elif speaks or session is None or not self.users.is_own:
+            self.users.noticed(speaks=speaks)
+            self._act(self._began() if speaks else self._barge_in.caller_stopped())
         else:
-            self._speech_ms, self._speech_since = self._speaks_for_ms(), None
-            await self._act(self.interruption.caller_stopped())
+            self.users.end_own(ago_ms)
+            self._latency.asked("speech", ago_ms=ago_ms, uplink_ms=self._uplink.delay_ms)
+            if not session.capabilities.answers_turns:
+                if session.capabilities.commit:
+                    self.commands.put(session.commit_audio)
+                self.commands.put(session.create_response)
+            self._act(self._barge_in.caller_stopped())
 
-    async def keep_waiting(self) -> None:
-        """The time of an undecided interruption may have come."""
-        await self._act(self.interruption.due_passed(self._clock.now()))
+    def _vendor_heard_stop(self, event: SpeechStopped) -> None:
+        self.users.end(event.item_id, event.audio_end_ms)
+        late_ms = None if event.audio_end_ms is None else round(max(0.0, self._uplink.sent_ms - event.audio_end_ms))
+        self._latency.asked("speech", endpointing_ms=late_ms, uplink_ms=self._uplink.delay_ms)
+        self._act(self._barge_in.caller_stopped())
 
-    async def _user_began(self, event: happened.SpeechStarted) -> None:
-        self.transcript.begin("user", event.item_id, self._clock.wall())
-        self._speech_from_ms[event.item_id] = event.audio_start_ms
-        received_ms = self._metrics.bytes_received / self._carrier_format.bytes_per_ms
-        self._speech_since = self._clock.now() - max(0.0, received_ms - event.audio_start_ms) / 1000
-        self._log.emit(EventType.USER_SPEECH_START, item_id=event.item_id)
-        self.on_caller()
-        if self._response_id and self._policy.left_to_provider:
-            self._silence(self._response_id)
-        await self._act(self._caller_began())
+    def _caller_began(self, *, reported: bool) -> None:
+        self._tools.user_spoke()
+        session = self._session
+        if session is not None and self.agent.response_id and self._policy.left_to_provider:
+            # A vendor that heard the caller drops the answer that it makes; one that does neither is made to, before any of it is heard.
+            if reported:
+                self.agent.silence()
+            elif not session.capabilities.interrupts_itself and not self.playout.speaking:
+                self._cancel(session)
+                self.agent.silence()
+        self._act(self._began())
 
-    def _user_stopped(self, event: happened.SpeechStopped) -> None:
-        speech_ms = max(0, event.audio_end_ms - self._speech_from_ms.pop(event.item_id, event.audio_end_ms))
-        self._speech_ms, self._speech_since = speech_ms, None
-        self._metrics.user_stopped(event.item_id, speech_ms)
-        self.transcript.begin("user", event.item_id, self._clock.wall())
-        self.transcript.set_duration(event.item_id, speech_ms)
-        self._log.emit(EventType.USER_SPEECH_END, item_id=event.item_id, duration_ms=speech_ms)
-        if self.interruption.caller_stopped() is Decision.RESUME:
-            self.playout.resume()
-
-    def _speaks_for_ms(self) -> int:
-        """How long the caller has been speaking, or last spoke over the answer; 0 if they did not, or nobody noticed."""
-        if self._speech_since is None:
-            return self._speech_ms
-        return max(0, round((self._clock.now() - self._speech_since) * 1000))
-
-    def _user_said(self, event: happened.UserTranscript) -> None:
-        self.transcript.begin("user", event.item_id, self._clock.wall())
-        self.transcript.add_text(event.item_id, event.text, is_final=event.is_final)
-        if event.is_final:
-            self._metrics.user_words(event.item_id)
-        self._log.emit(EventType.USER_TRANSCRIPT, text=event.text, is_final=event.is_final, item_id=event.item_id)
-
-    # ── the agent ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _agent_said(self, event: happened.AgentTranscript) -> None:
-        item_id = _item_of(event)
-        if event.response_id in self._silenced and item_id not in self._worded.get(event.response_id, set()):
-            return  # words of an answer that nobody will hear
-        self._worded.setdefault(event.response_id, set()).add(item_id)
-        self.transcript.begin("agent", item_id, self._clock.wall())
-        self.transcript.add_text(item_id, event.text, is_final=event.is_final)
-        self._log.emit(EventType.AGENT_TRANSCRIPT, text=event.text, is_final=event.is_final, item_id=item_id)
-
-    def _play(self, event: happened.AudioReceived) -> None:
-        if self._session is None or event.response_id in self._silenced:
-            return
-        item_id = _item_of(event)
-        if item_id in self._ended:
-            return
-        self._metrics.book.audio_received()
-        self.transcript.begin("agent", item_id, self._clock.wall())
-        generated = self._generated.get(item_id, 0) + len(event.audio)
-        self._generated[item_id] = generated
-        self.transcript.add_audio(item_id, int(self._session.output_format.duration_ms(generated)))
-        if self._item_of_response.get(event.response_id, item_id) != item_id:
-            self._finish_item(event.response_id)
-        self._item_of_response[event.response_id] = item_id
-        self.playout.write(item_id, self._to_carrier.convert(event.audio) if self._to_carrier else event.audio)
-
-    def _answered(self, event: happened.ResponseFinished) -> None:
-        self._finish_item(event.response_id)
-        self._silenced.discard(event.response_id)
-        self._worded.pop(event.response_id, None)
-        if self._response_id == event.response_id:
-            self._response_id = ""
-        if event.error is not None:
-            self.report(event.error)
-
-    def _finish_item(self, response_id: str) -> None:
-        item_id = self._item_of_response.pop(response_id, "")
-        if not item_id:
-            return
-        if self._to_carrier is not None:
-            tail = self._to_carrier.flush()
-            if response_id not in self._silenced:
-                self.playout.write(item_id, tail)
-        self.playout.finish(item_id)
-        self._ended.add(item_id)
-
-    def _agent_started(self, item_id: str) -> None:
-        self._metrics.agent_turns += 1
-        receipt = self._metrics.book.audio_sent(item_id)
-        latency_ms = None if receipt is None else receipt.playout_ms
-        self._log.emit(EventType.AGENT_SPEECH_START, item_id=item_id, latency_ms=latency_ms)
-
-    def _agent_heard(self, item_id: str) -> None:
-        heard_ms = self.playout.heard_ms(item_id)
-        self._metrics.agent_speech_ms += heard_ms
-        self._log.emit(EventType.AGENT_SPEECH_END, item_id=item_id, heard_ms=heard_ms)
+    def _began(self) -> Decision:
+        return self._barge_in.caller_began(self._clock.now(), agent_speaks=self.playout.speaking)
 
     # ── interruptions ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _caller_began(self) -> Decision:
-        return self.interruption.caller_began(self._clock.now(), agent_speaks=self.playout.speaking)
-
-    async def _act(self, decision: Decision) -> None:
+    def _act(self, decision: Decision) -> None:
         match decision:
             case Decision.STOP:
-                await self.stop_speaking()
+                self.stop_speaking()
             case Decision.HOLD:
-                await self.playout.pause()
+                self.playout.pause()
             case Decision.RESUME:
                 self.playout.resume()
             case Decision.FINISH_SENTENCE:
-                await self._finish_sentence()
+                self._finish_sentence()
             case Decision.NOTHING:
                 pass
+        if self._barge_in.due != self._due:
+            self._due = self._barge_in.due
+            self._due_changed.set()
 
-    async def _finish_sentence(self) -> None:
+    def _finish_sentence(self) -> None:
         item_id = self.playout.current_item
         end_ms = self.transcript.sentence_end(item_id, self.playout.heard_ms(item_id))
         if end_ms is None:
-            await self.stop_speaking()
+            self.stop_speaking()
         else:
             self.playout.stop_after(item_id, end_ms)
 
-    async def _sentence_ended(self) -> None:
-        if self._response_id or not self.playout.heard_out:  # a clear behind the last sentence could only hurt its end
-            await self.stop_speaking()
+    def sentence_ended(self) -> None:
+        """The sentence that the agent was to finish was heard."""
+        if (
+            self.agent.response_id or not self.playout.heard_out
+        ):  # a clear behind the last sentence could only hurt its end
+            self.stop_speaking()
 
-    async def stop_speaking(self, *, cancel: bool = False) -> None:
+    def stop_speaking(self, *, cancel: bool = False) -> None:
         """The one path of every interruption: silence the answer, empty the line, cut the memories to what was heard.
 
         Args:
@@ -269,49 +244,33 @@ class Dialogue:
         session = self._session
         if session is None:
             return
-        self.interruption.stopped(self._clock.now())
-        if self._response_id:
-            self._silence(self._response_id)
-        if cancel or (self._response_id and not session.capabilities.interrupts_itself):
-            await session.cancel_response()
+        self._barge_in.stopped(self._clock.now())
+        self._act(Decision.NOTHING)
+        if cancel or (self.agent.response_id and not session.capabilities.interrupts_itself):
+            self._cancel(session)
+        self.agent.silence()
         if not self.playout.speaking:
             return
-        cuts = await self.playout.interrupt()
-        if self._to_carrier is not None:
-            self._to_carrier.reset()
-        told = False
-        for cut in cuts:
-            self._ended.add(cut.item_id)
-            if cut.complete:
-                self._agent_heard(cut.item_id)
-                continue
-            heard = self.transcript.cut(cut.item_id, cut.heard_ms)
-            self._metrics.agent_speech_ms += cut.heard_ms
+        cuts = self.agent.stop()
+        for cut, _ in cuts:
             if session.capabilities.truncate:
-                await session.truncate(cut.item_id, heard_ms=cut.heard_ms)
-            if not told:
-                told = True
-                self._interrupted(cut, heard)
+                self.commands.put(partial(session.truncate, cut.item_id, heard_ms=cut.heard_ms))
+        if cuts:
+            self._interrupted(*cuts[0])
 
-    def _silence(self, response_id: str) -> None:
-        """Nothing more of an answer is played; words of it that no audio came for were not heard."""
-        self._silenced.add(response_id)
-        for item_id in self._worded.get(response_id, set()):
-            if item_id not in self._generated:
-                self.transcript.cut(item_id, 0)
+    def _cancel(self, session: RealtimeSession) -> None:
+        if session.capabilities.cancel:
+            self.commands.put(session.cancel_response)
 
     def _interrupted(self, cut: Cut, heard: str) -> None:
         self._metrics.interruptions += 1
-        self.on_interruption()
-        emit = partial(self._log.emit, EventType.INTERRUPTION, mode=str(self._policy.mode), item_id=cut.item_id)
-        emit(
+        self._tools.interrupt()
+        self._log.emit(
+            EventType.INTERRUPTION,
+            mode=str(self._policy.mode),
+            item_id=cut.item_id,
             heard_ms=cut.heard_ms,
             generated_ms=cut.generated_ms,
-            user_speech_duration_ms=self._speaks_for_ms(),
+            user_speech_duration_ms=self.users.speaks_for_ms(),
             text=heard,
         )
-
-
-def _item_of(event: happened.AudioReceived | happened.AgentTranscript) -> str:
-    """The id of an answer; where the vendor has none for its items, there is one item to an answer."""
-    return event.item_id or f"answer {event.response_id}"

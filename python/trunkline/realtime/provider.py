@@ -7,7 +7,7 @@ A third party's provider needs `connect`, the properties and the session's metho
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from trunkline.audio import AudioFormat
 from trunkline.conversation import HistoryItem
@@ -270,6 +270,16 @@ class RealtimeSession(Protocol):
         Raises:
             Nothing: A connection that cannot be closed in order is dropped.
         """
+        ...
+
+
+@runtime_checkable
+class CountsDroppedAudio(Protocol):
+    """A session that may have to drop audio of the user, such as one that connects anew, and says how much."""
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How many bytes given to `send_audio` were dropped so far."""
         ...
 
 

@@ -1,0 +1,47 @@
+"""Reading a call's line: each event of the carrier to whom it concerns."""
+
+import logging
+from collections.abc import Callable
+
+from trunkline.errors import ConnectionLost, RemoteProtocolError, TransportError
+from trunkline.pipeline.events import EventLog, EventType
+from trunkline.pipeline.playout import Playout
+from trunkline.pipeline.uplink import Uplink
+from trunkline.telephony.line import CallLine
+from trunkline.wire.telephony.events import Cleared, DtmfReceived, MarkReceived, MediaReceived, StreamStopped
+
+logger = logging.getLogger("trunkline.pipeline")
+
+TOLERATED_ERRORS = 50
+"""How many messages of the carrier that cannot be read a call survives."""
+
+
+async def read_line(
+    line: CallLine, uplink: Uplink, playout: Playout, log: EventLog, on_end: Callable[[str], None]
+) -> None:
+    """Pass on what the carrier says until it is over, and tell `on_end` why; nothing here waits but for the line."""
+    for _ in range(TOLERATED_ERRORS):
+        try:
+            while True:
+                event = await line.receive()
+                match event:
+                    case MediaReceived():
+                        uplink.push(event.payload, event.timestamp_ms)
+                    case MarkReceived():
+                        playout.mark_received(event.name)
+                    case Cleared():
+                        playout.cleared()
+                    case DtmfReceived():
+                        log.emit(EventType.DTMF, digit=event.digit)
+                    case StreamStopped():
+                        on_end("caller_hung_up")
+                        return
+                    case _:
+                        logger.debug("the carrier said %s", event)
+        except RemoteProtocolError as error:
+            log.report(error)
+        except TransportError as lost:
+            logger.info("the line is gone: %s", lost)
+            on_end("caller_hung_up" if isinstance(lost, ConnectionLost) and lost.clean else "line_lost")
+            return
+    on_end("protocol_errors")
