@@ -14,7 +14,7 @@ def shown(*events: tuple[EventType, dict[str, Any]]) -> list[str]:
     paper = StringIO()
     stage = Stage(Console(file=paper, width=200))
     for kind, data in events:
-        stage.show(Event(kind, datetime(2026, 1, 1, tzinfo=UTC), 1500, data))
+        stage.show(Event(kind, datetime(2026, 1, 1, tzinfo=UTC), data, offset_ms=1500))
     stage.scene("the caller hangs up")
     return [line.strip() for line in paper.getvalue().splitlines()]
 

@@ -100,6 +100,7 @@ class RealtimeBridge:
         self._scope = anyio.CancelScope()
         self._owner: anyio.abc.TaskGroup | None = None
         self._begun = False
+        self._ending = anyio.Event()
         self._over = anyio.Event()
 
     @classmethod
@@ -206,6 +207,10 @@ class RealtimeBridge:
     def is_over(self) -> bool:
         """Whether the call has ended."""
         return self._over.is_set()
+
+    async def wait_ending(self) -> None:
+        """Wait until it is decided that the call ends: then the caller can be hung up, while the session is still being closed."""
+        await self._ending.wait()
 
     async def wait_closed(self) -> None:
         """Wait until the call is over, for whatever reason."""
@@ -314,6 +319,7 @@ class RealtimeBridge:
         self._log.emit(EventType.SESSION_ENDED, reason=self._reason)
         if self._audio_out is not None:
             self._audio_out.close()
+        self._ending.set()
         self._over.set()
 
     def _check_unused(self) -> None:
@@ -324,6 +330,7 @@ class RealtimeBridge:
         if not self._scope.cancel_called and not self._over.is_set():
             self._reason = reason
             self._scope.cancel()
+            self._ending.set()
 
     async def _converse(self) -> None:
         config = self._config.session_config(self._uplink.line_format)

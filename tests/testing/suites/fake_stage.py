@@ -180,7 +180,7 @@ class Model:
                 await self.respond([Say(self.given.popleft())])
             elif self.owed and not self.open_calls:
                 self.owed = False
-                await self.respond(await self.stage.brain.answer(self.history, instructions="", tools=()))
+                await self.respond(await self.stage.brain.answer(self.history, instructions="", tools={}))
             else:
                 await self.changed.wait()
 
