@@ -145,13 +145,28 @@ async def test_a_line_that_sends_all_its_frames_gets_no_silence(burst: int) -> N
 
 async def test_a_program_that_was_stalled_gets_no_silence() -> None:
     call = Call()
+    sleep_until = call.clock.sleep_until
+
+    async def sleep_too_long(moment: float) -> None:
+        await sleep_until(moment + 2.5)  # nobody has their turn meanwhile, and frames wait unread
+
+    call.clock.sleep_until = sleep_too_long  # type: ignore[method-assign]
     async with in_progress(call):
         call.line.caller_says(b"\x01" * FRAME)
-        await call.pass_ms(0)
-        call.clock._now += 3  # nobody had their turn
+        await call.pass_ms(3100)
         call.line.caller_says(*[b"\x01" * FRAME] * 150)
-        await call.pass_ms(400)
-        assert set(call.session.heard) == {1}
+        await call.pass_ms(100)
+        assert bytes(call.session.heard) == b"\x01" * 151 * FRAME
+
+
+async def test_audio_that_a_program_gives_ahead_of_time_gets_no_silence_until_it_is_over() -> None:
+    call = Call()
+    async with in_progress(call):
+        await call.bridge.send_audio(b"\x01" * 8000)  # a second at once, as from a file
+        await call.pass_ms(1400)
+        assert bytes(call.session.heard) == b"\x01" * 8000
+        await call.pass_ms(200)
+        assert len(call.session.heard) >= 12_000
 
 
 async def test_no_silence_before_the_first_frame() -> None:
