@@ -29,6 +29,20 @@ class LineTraits:
     max_lead_ms: int = 400
 
 
+@runtime_checkable
+class DtmfLine(Protocol):
+    """A line whose carrier presses keys for us through the media stream itself."""
+
+    async def send_dtmf(self, digits: str) -> None:
+        """Press these keys, 0-9, *, # and A-D, one after the other; it does not wait for the audio that is queued.
+
+        Raises:
+            LocalProtocolError: The stream has not started, or one of them is no key.
+            TransportError: As for `send_media`.
+        """
+        ...
+
+
 class CallLine(Protocol):
     """The media of one call: events of the caller in, audio for the caller out.
 
@@ -88,20 +102,6 @@ class CallLine(Protocol):
 
     async def aclose(self) -> None:
         """Close the line: any number of times, from any task, within some seconds. For most carriers this hangs up."""
-        ...
-
-
-@runtime_checkable
-class DtmfLine(Protocol):
-    """A line whose carrier presses keys for us through the media stream itself."""
-
-    async def send_dtmf(self, digits: str) -> None:
-        """Press these keys, 0-9, *, # and A-D, one after the other; it does not wait for the audio that is queued.
-
-        Raises:
-            LocalProtocolError: The stream has not started, or one of them is no key.
-            TransportError: As for `send_media`.
-        """
         ...
 
 
