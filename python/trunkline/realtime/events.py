@@ -53,7 +53,10 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """The vendor heard the user stop; its fields are those of `SpeechStarted`."""
+    """The vendor heard the user stop; its fields are those of `SpeechStarted`.
+
+    Each `SpeechStarted` gets one, also where it was no speech after all; then no words and no `UserTurnCommitted` come.
+    """
 
     item_id: str
     audio_end_ms: int | None = None

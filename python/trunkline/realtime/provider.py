@@ -81,7 +81,8 @@ class ProcessConfig:
         on_function_call: Runs the calls of definitions that have no handler.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
         extensions: Further options by vendor: `{"openai": {...}}`; they reach the wire as they are, and unknown ones are refused.
-        input_format: The format the caller would like to send; taken where the vendor has it. The session's `input_format` decides.
+        input_format: The format the caller would like to send; taken where the vendor has it, and never a reason to refuse. The session's
+            `input_format` decides.
         output_format: The format the caller would like to get, likewise.
         allow_interruption: False: the vendor must not stop its answer when the user speaks.
         history: What went before, oldest first: the model is told it when the session is set up, and answers nothing of it by itself.
