@@ -39,7 +39,7 @@ class Transcript:
         text: With `is_final` all the words of the item, otherwise the next piece of them.
         is_input: Whether the user said it.
         is_final: Whether the item is complete.
-        item_id: The vendor's id of the item, "" where it has none.
+        item_id: Which item of the conversation, as in the session's events.
     """
 
     text: str

@@ -31,19 +31,25 @@ class Capabilities:
     Attributes:
         input_rate: Sample rate in hertz of linear16 audio to the vendor.
         output_rate: Sample rate in hertz of linear16 audio from the vendor.
-        native_formats: Formats the vendor takes and gives without conversion, besides linear16 at the two rates.
+        native_formats: Formats the vendor both takes and gives without conversion, besides linear16 at the two rates. A format that it
+            only takes or only gives is not among them, and may still be asked for in `ProcessConfig`.
         reports_speech: `SpeechStarted` and `SpeechStopped` are told. Where they are not, whoever uses the session detects speech itself.
-        commit: The user's turn can be ended with `commit_audio`, since the vendor's own turn detection is off or can be switched off.
+        commit: Whoever uses the session ends the user's turns, with `commit_audio`: the vendor's own turn detection is off. A provider says
+            so where it can be switched off.
         clear: The user's audio that was not committed can be dropped with `clear_audio`.
         cancel: A running answer can be stopped with `cancel_response`.
         truncate: The model's memory of an answer can be cut to what was heard, with `truncate`.
         response_instructions: `create_response` takes instructions that hold for one answer alone.
+        update_instructions: The system prompt of an open session can be changed, with `update_instructions`.
+        speaks_during_calls: `say` speaks while tool calls wait for their results. Where False, it waits until they are answered: do not
+            say then what is only meant to bridge the wait.
         seeds_tool_calls: `ProcessConfig.history` may hold tool calls and results, and calls without a result may be answered in the new
             session. Where False, the provider puts them into words or leaves them out, and answers of earlier calls are not accepted.
         interrupts_itself: The vendor stops a running answer by itself when it hears the user. A session that was asked not to
             (`allow_interruption`) must say False, else nobody stops its answers.
         answers_turns: The vendor answers the user's turn by itself. Where False, an answer comes only of `create_response`.
-        resume: A session that broke can be taken up by the vendor with its own memory, instead of being told the history.
+        resume: The vendor can take up an earlier session with its own memory, instead of being told the history: `SessionResumable` gives
+            the handle for `ProcessConfig.resume_handle`. It does not mean that a session survives a broken connection by itself.
     """
 
     input_rate: int
@@ -55,6 +61,8 @@ class Capabilities:
     cancel: bool = False
     truncate: bool = False
     response_instructions: bool = False
+    update_instructions: bool = True
+    speaks_during_calls: bool = True
     seeds_tool_calls: bool = False
     interrupts_itself: bool = True
     answers_turns: bool = True
@@ -73,12 +81,16 @@ class ProcessConfig:
         on_function_call: Runs the calls of definitions that have no handler.
         temperature: 0 to 2; None leaves it to the vendor. Refused where the vendor's protocol has no such field.
         extensions: Further options by vendor: `{"openai": {...}}`; they reach the wire as they are, and unknown ones are refused.
-        input_format: The format the caller would like to send; taken where the vendor has it. The session's `input_format` decides.
+        input_format: The format the caller would like to send; taken where the vendor has it, and never a reason to refuse. The session's
+            `input_format` decides.
         output_format: The format the caller would like to get, likewise.
         allow_interruption: False: the vendor must not stop its answer when the user speaks.
         history: What went before, oldest first: the model is told it when the session is set up, and answers nothing of it by itself.
             A tool call whose result is not among it is still being worked on: `send_tool_result` takes its answer in the new session,
             where `Capabilities.seeds_tool_calls` says so.
+        resume_handle: The handle of the last `SessionResumable` of a session of the same provider, with `Capabilities.resume` only: the
+            vendor takes that session up with its own memory, and `history` is not told. Where the vendor refuses the handle, `connect`
+            begins afresh with `history`; `SessionReady.resumed` says which it was. A tool call that was open is open no more.
 
     Raises:
         InvalidConfig: A value is out of its bounds, or a function cannot be a tool.
@@ -94,6 +106,7 @@ class ProcessConfig:
     output_format: AudioFormat | None = None
     allow_interruption: bool = True
     history: Sequence[HistoryItem] = ()
+    resume_handle: str | None = field(default=None, repr=False)
     _compiled: CompiledTools | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -139,19 +152,20 @@ class RealtimeSession(Protocol):
 
     @property
     def input_format(self) -> AudioFormat:
-        """The format `send_audio` takes, as the vendor confirmed it."""
+        """The format `send_audio` takes: as the vendor confirmed it, or as it was asked for where the vendor confirms nothing."""
         ...
 
     @property
     def output_format(self) -> AudioFormat:
-        """The format of `AudioReceived.audio`, as the vendor confirmed it."""
+        """The format of `AudioReceived.audio`, likewise."""
         ...
 
     @property
     def ending_at(self) -> float | None:
-        """When the vendor will end this session, in seconds of the provider's clock; None where it does not say.
+        """When the vendor will end this session, in seconds of the provider's clock; None where nothing is known of it.
 
-        It may change while the session runs; `SessionEnding` tells when it does.
+        What the vendor says in the session goes before the limit in its documents. It may change while the session runs;
+        `SessionEnding` tells when it does.
         """
         ...
 
@@ -174,6 +188,8 @@ class RealtimeSession(Protocol):
     async def send_text(self, text: str) -> None:
         """Say something as the user, in text, and ask for an answer as soon as none is running.
 
+        No event tells of the text itself. Where the vendor would drop a running answer for it, the session keeps it until that is over.
+
         Raises:
             SessionClosed: The session is over.
         """
@@ -182,8 +198,9 @@ class RealtimeSession(Protocol):
     async def say(self, text: str) -> None:
         """Let the agent speak exactly this sentence, in whatever way the vendor allows.
 
-        It is spoken as soon as no answer is running and the user does not speak; it does not wait for tool calls to be answered, and it
-        becomes part of the conversation. It is told like any answer: `ResponseStarted`, audio, words, `ResponseFinished`.
+        It is spoken as soon as no answer is running and the user does not speak. It does not wait for tool calls to be answered, where
+        `Capabilities.speaks_during_calls` says so. It becomes part of the conversation, and is told like any answer: `ResponseStarted`,
+        audio, words, `ResponseFinished`. A model that is asked to say it may choose its own words; the transcript tells what was said.
 
         Raises:
             SessionClosed: The session is over.
@@ -211,6 +228,8 @@ class RealtimeSession(Protocol):
     async def create_response(self, instructions: str | None = None) -> None:
         """Ask for an answer, as soon as none is running, the user does not speak and all tool calls are answered.
 
+        A vendor that has no such command is asked in words; a model that may keep silent may give no answer.
+
         Args:
             instructions: What holds for this answer alone; with `Capabilities.response_instructions` only.
 
@@ -223,7 +242,7 @@ class RealtimeSession(Protocol):
     async def cancel_response(self) -> None:
         """Stop the running answer; harmless when there is none. Nothing more of it comes but `ResponseFinished`.
 
-        With `Capabilities.cancel` only.
+        That comes soon, also where the vendor never confirms that it stopped. With `Capabilities.cancel` only.
 
         Raises:
             LocalProtocolError: The vendor cannot do so.
@@ -243,7 +262,9 @@ class RealtimeSession(Protocol):
         ...
 
     async def send_tool_result(self, call_id: str, result: Any) -> None:
-        """Answer a tool call, once; the model goes on when all calls of its answer have their results.
+        """Answer a tool call, once; the model goes on when all calls of its answer have their results or were taken back.
+
+        The result of a call that the vendor took back (`ToolCallCancelled`) is dropped, since it may have been on its way.
 
         Args:
             call_id: The id of `ToolCallRequested`.
@@ -257,9 +278,10 @@ class RealtimeSession(Protocol):
         ...
 
     async def update_instructions(self, instructions: str) -> None:
-        """Change the system prompt from now on.
+        """Change the system prompt from now on; with `Capabilities.update_instructions` only.
 
         Raises:
+            LocalProtocolError: The vendor cannot do so.
             SessionClosed: The session is over.
         """
         ...
@@ -334,6 +356,9 @@ class RealtimeProvider(Protocol):
 
     def connect(self, config: ProcessConfig) -> AbstractAsyncContextManager[RealtimeSession]:
         """Open a session: `async with provider.connect(config) as session`; leaving the block closes it.
+
+        The block begins when the vendor has accepted the session: its formats and capabilities are settled by then, and `SessionReady` is
+        there to be read. An error of the block leaves it as it is, never inside a group.
 
         Raises:
             ProviderError: The vendor refused or could not be reached; the class says which.

@@ -26,7 +26,7 @@ import anyio.lowlevel
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import pending_calls
-from trunkline.errors import ConnectionFailed, LocalProtocolError, ProviderError, SessionClosed
+from trunkline.errors import ConnectionFailed, InvalidConfig, LocalProtocolError, ProviderError, SessionClosed
 from trunkline.realtime.events import (
     AgentTranscript,
     AudioReceived,
@@ -38,6 +38,7 @@ from trunkline.realtime.events import (
     SessionEvent,
     SessionReady,
     SessionRotated,
+    ToolCallCancelled,
     ToolCallRequested,
     UserTranscript,
 )
@@ -61,6 +62,7 @@ FULL = replace(
     response_instructions=True,
     seeds_tool_calls=True,
     interrupts_itself=True,
+    resume=True,
 )
 """A vendor that can do everything."""
 KEPT_SESSIONS = 64
@@ -114,10 +116,11 @@ class FakeSession:
         self._taken = self._committed = 0
         self._over = False
         self._read_end = False
+        self._taken_back: set[str] = set()
         self._news = anyio.Event()
         self._ended = anyio.Event()
         self._feed, self._events = anyio.create_memory_object_stream[SessionEvent](math.inf)
-        self.feed(SessionReady(f"session-{number}", *formats, "fake"))
+        self.feed(SessionReady(f"session-{number}", *formats, "fake", resumed=config.resume_handle is not None))
 
     @property
     def is_over(self) -> bool:
@@ -135,6 +138,9 @@ class FakeSession:
                 self.ending_at = event.ending_at
             elif isinstance(event, ToolCallRequested):
                 self._calls.add(event.call_id)
+            elif isinstance(event, ToolCallCancelled):
+                self._calls.discard(event.call_id)
+                self._taken_back.add(event.call_id)
             elif isinstance(event, SessionRotated):
                 self.input_format, self.output_format = event.input_format, event.output_format
             self._feed.send_nowait(event)
@@ -255,13 +261,15 @@ class FakeSession:
         await self._note("truncate", item_id, heard_ms, needs="truncate")
 
     async def send_tool_result(self, call_id: str, result: Any) -> None:
-        """Note it and keep it in `results`.
+        """Note it and keep it in `results`; the result of a call that was taken back is dropped.
 
         Raises:
             LocalProtocolError: No such call is open.
         """
         text = result_text("result", result)
         await self._check()
+        if call_id in self._taken_back:
+            return
         if call_id not in self._calls:
             raise LocalProtocolError(f"no tool call {call_id!r} is open")
         self._calls.discard(call_id)
@@ -269,8 +277,8 @@ class FakeSession:
         self._record("result", call_id, text)
 
     async def update_instructions(self, instructions: str) -> None:
-        """Note it, and nothing else."""
-        await self._note("instructions", instructions)
+        """Note it, if the session can change its instructions."""
+        await self._note("instructions", instructions, needs="update_instructions")
 
     async def aclose(self) -> None:
         """End with `SessionEnded("closed")`."""
@@ -382,6 +390,8 @@ class FakeProvider(StreamContract):
         failure = self.failures.popleft() if self.failures else None
         if failure is not None:
             raise failure
+        if config.resume_handle is not None and not self.capabilities.resume:
+            raise InvalidConfig("resume_handle", "this provider takes no session up again")
         interrupts = self.capabilities.interrupts_itself and config.allow_interruption
         self.opened += 1
         session = FakeSession(

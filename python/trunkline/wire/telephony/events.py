@@ -13,7 +13,10 @@ class StreamConnected:
 
 @dataclass(frozen=True, slots=True)
 class StreamStarted:
-    """The call's media begins; `format` is what the carrier says it sends."""
+    """The call's media begins; `format` is what the carrier says it sends.
+
+    The ids are "" where the carrier's stream does not name them; `parameters` holds what was attached to the stream when it was asked for.
+    """
 
     stream_id: str
     call_id: str
@@ -23,7 +26,11 @@ class StreamStarted:
 
 @dataclass(frozen=True, slots=True)
 class MediaReceived:
-    """Audio of the caller; `timestamp_ms` counts from the start of the stream, `sequence` every message of it."""
+    """Audio of the caller; `timestamp_ms` counts from the start of the stream, `sequence` every message of it.
+
+    Where the carrier does not number its audio, they are counted here: the audio that came before, and the pieces of it. Audio comes in
+    real time without pauses: a line whose carrier sends none while the caller is muted gives silence in its place.
+    """
 
     payload: bytes
     timestamp_ms: int
@@ -39,7 +46,10 @@ class MarkReceived:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The carrier dropped what it held: every mark that was pending is over, and no event of its own comes for it."""
+    """The carrier dropped what it held, as it was asked to: one for each `clear`, in their order.
+
+    Every mark sent before that `clear` is over, and no event of its own comes for it any more. Marks sent after it are still to come.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,16 @@ class StreamStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorReceived:
+    """The carrier could not do something that it was asked for; the stream goes on."""
+
+    message: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownReceived:
-    """A message of a kind that is not known here; harmless."""
+    """A message of a kind that is not known here, or that nothing follows from, such as a mute; harmless."""
 
     kind: str
 
@@ -71,5 +89,6 @@ StreamEvent = (
     | Cleared
     | DtmfReceived
     | StreamStopped
+    | ErrorReceived
     | UnknownReceived
 )
