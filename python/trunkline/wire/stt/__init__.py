@@ -1,0 +1,1 @@
+"""What vendors of speech to text send and take, one file per vendor and protocol."""
