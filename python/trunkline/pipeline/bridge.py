@@ -12,6 +12,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from trunkline.audio import LIVEKIT, PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat
+from trunkline.audio.local_vad import LocalVad
 from trunkline.audio.vad import EnergyDetector
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import Turn
@@ -20,7 +21,6 @@ from trunkline.pipeline.audio_out import AudioOut
 from trunkline.pipeline.config import BridgeConfig
 from trunkline.pipeline.events import Event, EventLog, EventType
 from trunkline.pipeline.line_reader import read_line
-from trunkline.pipeline.local_vad import LocalVad
 from trunkline.pipeline.metrics import Metrics, MetricsCollector
 from trunkline.pipeline.observer import MediaTap
 from trunkline.pipeline.tasks import start_task

@@ -7,11 +7,11 @@ from contextlib import suppress
 import anyio
 
 from trunkline.audio import AudioConverter, AudioFormat
+from trunkline.audio.local_vad import LocalVad
 from trunkline.clock import Clock
 from trunkline.errors import SessionClosed
 from trunkline.pipeline.convert import StreamingConverter, converter_between
 from trunkline.pipeline.events import EventLog
-from trunkline.pipeline.local_vad import LocalVad
 from trunkline.pipeline.observer import MediaTap
 from trunkline.realtime.provider import RealtimeSession
 

@@ -5,15 +5,21 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
+from trunkline.audio import AudioFormat, convert
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidAudioData, InvalidConfig, MissingExtra
 from trunkline.stt.grammar import Grammar, normalize
 from trunkline.stt.language_model import arpa, vocabulary
+from trunkline.stt.provider import SttCapabilities, SttSession, Transcription
+from trunkline.stt.utterances import CAPABILITIES, UtteranceOptions, utterance_session
 
+_HEARS = AudioFormat("linear16", 16_000)
 _BYTES_PER_SECOND = 32000
 _SHORTEST_SECONDS = 0.2
 _PIECE_BYTES = 3200
@@ -97,6 +103,52 @@ class LocalRecognizer:
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return str(hypothesis.hypstr) if hypothesis else ""
+
+
+class LocalSTT:
+    """Speech to text on this machine, of the sentences of a grammar (`LocalRecognizer`): no network, no key.
+
+    Args:
+        grammar: The sentences to hear.
+        utterances: How the caller's audio is cut.
+        clock: Where time comes from.
+
+    Raises:
+        MissingExtra: The extra `local` is not installed.
+        InvalidConfig: The pronunciation of one of the grammar's words is not known.
+    """
+
+    def __init__(
+        self, grammar: Grammar, *, utterances: UtteranceOptions | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._recognizer = LocalRecognizer(grammar)
+        self._utterances = utterances or UtteranceOptions()
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry."""
+        return "local"
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """What its sessions can do."""
+        return CAPABILITIES
+
+    def connect(self, audio_format: AudioFormat) -> AbstractAsyncContextManager[SttSession]:
+        """Open a session for one caller; leaving the block closes it.
+
+        Raises:
+            InvalidConfig: The audio is not mono.
+        """
+        return utterance_session(self, audio_format, self._utterances, vendor=self.name, clock=self._clock)
+
+    async def transcribe(self, audio: bytes, audio_format: AudioFormat) -> Transcription:
+        """The sentence that was said; "" if it is not one of the grammar's."""
+        return Transcription(await self._recognizer.transcribe(convert(audio, audio_format, _HEARS)) or "")
+
+    async def aclose(self) -> None:
+        """Nothing is kept between sessions."""
 
 
 def _build_decoder(grammar: Grammar) -> Any:

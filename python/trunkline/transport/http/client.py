@@ -2,7 +2,7 @@
 
 import json as json_module
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -49,6 +49,16 @@ class HttpResponse:
             return json_module.loads(self.body)
         except ValueError as error:
             raise RemoteProtocolError("http", "a body that is not JSON") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a `multipart/form-data` body: a field, or with a `filename` a file."""
+
+    name: str
+    content: str | bytes = field(repr=False)
+    filename: str | None = None
+    media_type: str | None = None
 
 
 class HttpClient:
@@ -99,6 +109,7 @@ class HttpClient:
         form: Iterable[tuple[str, str]] | None = None,
         json: Any = None,
         content: bytes | None = None,
+        parts: Sequence[Part] | None = None,
         timeout: float | None = None,
     ) -> HttpResponse:
         """Send one request and read the whole answer.
@@ -107,9 +118,10 @@ class HttpClient:
             method: As in HTTP.
             url: Absolute, or relative to `base_url`.
             headers: Besides those that the body needs.
-            form: Pairs, sent as a form in their order; at most one of `form`, `json` and `content`.
+            form: Pairs, sent as a form in their order; at most one of `form`, `json`, `content` and `parts`.
             json: Anything that JSON can hold.
             content: Bytes as they are.
+            parts: The fields and files of a `multipart/form-data` body, in their order.
             timeout: Seconds, in place of the client's.
 
         Raises:
@@ -128,7 +140,7 @@ class HttpClient:
             sent.append(("Content-Type", "application/x-www-form-urlencoded"))
         whole = urljoin(self._base_url, url)
         try:
-            request = httpx.Request(method, whole, headers=sent, content=content, json=json)
+            request = httpx.Request(method, whole, headers=sent, content=content, json=json, files=_files(parts))
             where = _origin(whole)
         except (httpx.InvalidURL, ValueError):
             raise InvalidConfig("url", "not an address of the form https://host/path") from None
@@ -192,6 +204,13 @@ class HttpClient:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _files(parts: "Sequence[Part] | None") -> Any:
+    """Parts in the way that httpx takes them."""
+    if parts is None:
+        return None
+    return [(part.name, (part.filename, part.content, part.media_type)) for part in parts]
 
 
 def _origin(url: str) -> str:

@@ -13,7 +13,9 @@ class AudioTime:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._sent = 0
-        self._put_in: list[tuple[int, int]] = []  # where each piece of silence begins in the vendor's audio, and its length, in bytes
+        self._put_in: list[
+            tuple[int, int]
+        ] = []  # where each piece of silence begins in the vendor's audio, and its length, in bytes
 
     @property
     def sent_ms(self) -> float:

@@ -1,6 +1,7 @@
 """When the caller speaks, noticed on this side: for vendors that do not report speech, and for interruptions that cannot wait."""
 
-from trunkline.audio import AudioFormat, StreamConverter
+from trunkline.audio.converter import StreamConverter
+from trunkline.audio.formats import AudioFormat
 from trunkline.audio.vad import VoiceActivityDetector
 
 

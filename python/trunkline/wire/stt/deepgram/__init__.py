@@ -1,0 +1,1 @@
+"""Deepgram: Nova (`/v1/listen`) and Flux (`/v2/listen`)."""
