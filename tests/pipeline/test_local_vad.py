@@ -6,9 +6,9 @@ import pytest
 
 from tests.pipeline.call import Call, in_progress, provider_of
 from trunkline.audio import TWILIO, AudioFormat, StreamConverter
+from trunkline.audio.local_vad import LocalVad
 from trunkline.audio.vad import EnergyDetector
 from trunkline.pipeline import EventType
-from trunkline.audio.local_vad import LocalVad
 from trunkline.realtime.events import AudioReceived, ResponseFinished, ResponseStarted, SessionRotated
 from trunkline.realtime.provider import Capabilities
 from trunkline.testing.brain import tone

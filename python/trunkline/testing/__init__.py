@@ -1,16 +1,22 @@
 """Simulators of carriers and vendors, for your tests and ours."""
 
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
+from trunkline.testing.deepgram import DeepgramSimulator
+from trunkline.testing.elevenlabs import ElevenLabsSimulator
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
+from trunkline.testing.openai_http import OpenAISimulator
 from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
     "Brain",
     "CallTool",
+    "DeepgramSimulator",
+    "ElevenLabsSimulator",
     "Heard",
     "LocalBrain",
     "OpenAIRealtimeSimulator",
+    "OpenAISimulator",
     "Say",
     "ScriptedBrain",
     "TwilioCaller",

@@ -2,5 +2,15 @@
 
 from trunkline.testing.suites.realtime import RealtimeProviderSuite
 from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
+from trunkline.testing.suites.stt import SpeechToTextSuite
+from trunkline.testing.suites.stt_stage import SttTrouble, SttVendor
 
-__all__ = ["RealtimeProviderSuite", "Scene", "Trouble", "Vendor"]
+__all__ = [
+    "RealtimeProviderSuite",
+    "Scene",
+    "SpeechToTextSuite",
+    "SttTrouble",
+    "SttVendor",
+    "Trouble",
+    "Vendor",
+]
