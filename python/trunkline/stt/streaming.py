@@ -164,12 +164,16 @@ class StreamingSession:
                 failure = self._taken(await self._stream.receive())
         except (TransportError, RemoteProtocolError) as error:
             failure = None if self._closing else self._errors.ended(error)
+        finally:  # also where the program is cancelled: whoever closes the session waits for this
+            self._end(failure)
+        await self._stream.aclose()
+
+    def _end(self, failure: ProviderError | None) -> None:
         self._queue.put(self._codec.flush())
         if failure is not None:
             self._queue.put([ErrorReported(failure, fatal=True), SessionEnded("failed", failure)])
         self._queue.put([SessionEnded("closed" if self._closing else "closed_by_vendor")])
         self._read_to_end.set()
-        await self._stream.aclose()
 
     def _taken(self, message: str | bytes) -> ProviderError | None:
         """Queue what a message means; returns the error that ends the session, if it is one."""

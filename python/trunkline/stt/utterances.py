@@ -278,16 +278,18 @@ class UtteranceSession:
 
     async def _transcribe(self) -> None:
         failure: ProviderError | None = None
-        while failure is None and not (self._closing and not self._waiting):
-            if not self._waiting:
-                self._came = anyio.Event()
-                await self._came.wait()
-                continue
-            failure = await self._transcribe_one(self._waiting.popleft())
-        if failure is not None:
-            self._queue.put([ErrorReported(failure, fatal=True), SessionEnded("failed", failure)])
-        self._queue.put([SessionEnded("closed")])
-        self._over.set()
+        try:
+            while failure is None and not (self._closing and not self._waiting):
+                if not self._waiting:
+                    self._came = anyio.Event()
+                    await self._came.wait()
+                    continue
+                failure = await self._transcribe_one(self._waiting.popleft())
+        finally:  # also where the program is cancelled: whoever closes the session waits for this
+            if failure is not None:
+                self._queue.put([ErrorReported(failure, fatal=True), SessionEnded("failed", failure)])
+            self._queue.put([SessionEnded("closed")])
+            self._over.set()
 
     async def _transcribe_one(self, utterance: Utterance) -> ProviderError | None:
         """Put the words of an utterance into the queue; returns the error after which there is no use in trying another."""

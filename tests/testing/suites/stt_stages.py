@@ -38,15 +38,15 @@ class Stage:
         if trouble is SttTrouble.WRONG_KEY:
             self.stt = self._make("another-key-0123456789")
             return
-        faults: list[Fault] = {
+        faults: dict[SttTrouble, list[Fault]] = {
             SttTrouble.DROP: [Drop(on=on, nth=10)],
             SttTrouble.CLOSE: [Close(on=on, nth=10, code=1011, reason="internal trouble")],
             SttTrouble.MALFORMED: [MalformedJson(on=on, nth=10, text='{"type": ')],
             SttTrouble.REFUSED: [RefuseUpgrade(status=503)] * self._attempts,
             SttTrouble.RATE_LIMITED: [RefuseUpgrade(status=429, retry_after=30)],
             SttTrouble.HANGING: [HangInHandshake()] * self._attempts,
-        }[trouble]
-        self._simulator.script(faults)
+        }
+        self._simulator.script(faults[trouble])
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ class TestScribe(SpeechToTextSuite):
 
 
 class TestScribeWithTheVendorsSilence(SpeechToTextSuite):
-    troubles = {SttTrouble.DROP}
+    troubles = frozenset({SttTrouble.DROP})
 
     def vendor(self, transcripts: Sequence[str]) -> AbstractAsyncContextManager[SttVendor]:
         return stt_stages.elevenlabs(transcripts, commit="vad")
@@ -54,15 +54,15 @@ class TestWhisper(SpeechToTextSuite):
 
 class TestOpenAILive(SpeechToTextSuite):
     troubles = ALL - {SttTrouble.RATE_LIMITED}
-    partial_after_ms = None
+    tells_partials = False
 
     def vendor(self, transcripts: Sequence[str]) -> AbstractAsyncContextManager[SttVendor]:
         return stt_stages.openai_realtime(transcripts, model="gpt-live-transcribe")
 
 
 class TestOpenAIWithTheVendorsTurns(SpeechToTextSuite):
-    troubles = {SttTrouble.DROP}
-    partial_after_ms = None
+    troubles = frozenset({SttTrouble.DROP})
+    tells_partials = False
 
     def vendor(self, transcripts: Sequence[str]) -> AbstractAsyncContextManager[SttVendor]:
         turns = {"type": "server_vad", "silence_duration_ms": 500}
