@@ -1,10 +1,11 @@
 """ElevenLabs' official SDK, unchanged: its client in a thread of its own, the simulator on either backend."""
 
-import asyncio
 import base64
 from typing import Any
 
+import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from elevenlabs import AsyncElevenLabs, AudioFormat, CommitStrategy, ElevenLabs, RealtimeEvents
 
@@ -16,13 +17,14 @@ pytestmark = pytest.mark.anyio
 
 
 def realtime(url: str) -> list[Any]:
-    return asyncio.run(_realtime(url))
+    return anyio.run(_realtime, url)  # on asyncio, which it needs
 
 
 async def _realtime(url: str) -> list[Any]:
     received: list[Any] = []
-    done = asyncio.Event()
-    client = AsyncElevenLabs(api_key="test", base_url=url)
+    done = anyio.Event()
+    http = httpx.AsyncClient()
+    client = AsyncElevenLabs(api_key="test", base_url=url, httpx_client=http)
     connection = await client.speech_to_text.realtime.connect(
         {
             "model_id": "scribe_v2_realtime",
@@ -45,15 +47,20 @@ async def _realtime(url: str) -> list[Any]:
     for start in range(0, len(audio), 800):
         await connection.send({"audio_base_64": base64.b64encode(audio[start : start + 800]).decode()})
     await connection.commit()
-    await asyncio.wait_for(done.wait(), 10)
+    with anyio.fail_after(10):
+        await done.wait()
     await connection.close()
+    await http.aclose()
     return received
 
 
 def batch(url: str) -> Any:
-    client = ElevenLabs(api_key="test", base_url=url)
     file = wav.encode(TWILIO, b"".join(said(TWILIO)))
-    return client.speech_to_text.convert(model_id="scribe_v2", file=("a.wav", file, "audio/wav"), language_code="en")
+    with httpx.Client() as http:
+        client = ElevenLabs(api_key="test", base_url=url, httpx_client=http)
+        return client.speech_to_text.convert(
+            model_id="scribe_v2", file=("a.wav", file, "audio/wav"), language_code="en"
+        )
 
 
 async def test_realtime_session() -> None:
