@@ -74,9 +74,11 @@ class SpeechToTextSuite:
             async with self.vendor(transcripts) as vendor:
                 if inflict is not None:
                     vendor.inflict(inflict)
-                yield vendor
-                await vendor.stt.aclose()
-                await vendor.stt.aclose()
+                try:
+                    yield vendor
+                finally:
+                    await vendor.stt.aclose()
+                    await vendor.stt.aclose()
                 while vendor.open_sessions:
                     await anyio.lowlevel.checkpoint()
 
