@@ -1,10 +1,10 @@
 """Connections: a WebSocket client, a server for HTTP and WebSocket, an HTTP client, and a stream in memory."""
 
 from trunkline.transport.backoff import Backoff
-from trunkline.transport.http.client import HttpClient, HttpResponse
+from trunkline.transport.http.client import HttpClient, HttpResponse, HttpStream
 from trunkline.transport.http.headers import Headers
 from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import Handler, Request, Response, Route, Upgrade
+from trunkline.transport.http.routing import Handler, Request, Response, Route, StreamedResponse, Upgrade
 from trunkline.transport.http.server import Server
 from trunkline.transport.memory import MemoryStream, memory_pair
 from trunkline.transport.record import RecordedStream, Recording, read_recording, recorded
@@ -17,6 +17,7 @@ __all__ = [
     "Headers",
     "HttpClient",
     "HttpResponse",
+    "HttpStream",
     "MemoryStream",
     "MessageStream",
     "RecordedStream",
@@ -26,6 +27,7 @@ __all__ = [
     "Route",
     "Server",
     "ServerLimits",
+    "StreamedResponse",
     "Upgrade",
     "WebSocketConnection",
     "connect_websocket",

@@ -150,7 +150,9 @@ class TextToSpeech(Protocol):
         ...
 
 
-async def synthesize(tts: TextToSpeech, text: str, output_format: AudioFormat | None = None) -> tuple[bytes, AudioFormat]:
+async def synthesize(
+    tts: TextToSpeech, text: str, output_format: AudioFormat | None = None
+) -> tuple[bytes, AudioFormat]:
     """Speak one text to its end, as for a greeting that is kept; the audio and its format.
 
     Raises:

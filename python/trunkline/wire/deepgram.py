@@ -26,7 +26,9 @@ def headers(api_key: str) -> list[tuple[str, str]]:
     return [("Authorization", f"Token {api_key}")]
 
 
-def refused(status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None) -> ProviderError:
+def refused(
+    status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
+) -> ProviderError:
     """What a refused request means; the body is JSON of two forms, or plain text."""
     said = read_refusal(body)
     if request_id and not said.request_id:

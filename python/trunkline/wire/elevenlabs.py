@@ -39,7 +39,9 @@ def headers(api_key: str) -> list[tuple[str, str]]:
     return [("xi-api-key", api_key)]
 
 
-def refused(status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None) -> ProviderError:
+def refused(
+    status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
+) -> ProviderError:
     """What a refused request means; the body has one of three forms, or none of them where a proxy answered."""
     said = read_refusal(body)
     if request_id and not said.request_id:

@@ -5,7 +5,8 @@ httpx is imported when it is first used.
 
 import json as json_module
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -78,6 +79,7 @@ class HttpClient:
         proxy: The address of an HTTP proxy to go through, with user and password if it needs them; "environment" goes by the usual
             variables, as model providers do (`transport.proxy`); None goes directly.
         max_body: Bytes that an answer may have.
+        keep_alive: Seconds that a connection is kept after a request.
         retries: How many more times a request is sent that the server refused for now (429 or 503) or, if it is idempotent, failed on
             (500, 502, 504, a lost connection). Between two attempts as long as the server's `Retry-After` says, at least as long as
             `backoff`; an answer for whose repetition the timeout leaves no time is returned as it is.
@@ -93,6 +95,7 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
         proxy: str | None = ENVIRONMENT,
         max_body: int = 16 * 2**20,
+        keep_alive: float = 5.0,
         retries: int = 0,
         backoff: Backoff | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -101,6 +104,7 @@ class HttpClient:
         self._timeout = timeout
         self._tls = tls
         self._max_body = max_body
+        self._keep_alive = keep_alive
         self._retries = retries
         self._backoff = backoff or Backoff()
         self._clock = clock
@@ -142,6 +146,79 @@ class HttpClient:
             MessageTooLarge: The answer is larger than `max_body`.
             DeadlineExceeded: It took longer than the timeout.
         """
+        request, where = self._prepared(method, url, headers, form=form, json=json, content=content)
+        seconds = self._timeout if timeout is None else timeout
+        response: HttpResponse | None = None
+        deadline = self._clock.now() + seconds
+        twice = request.method in IDEMPOTENT if idempotent is None else idempotent
+        with self._clock.move_on_after(seconds):
+            response = await self._attempts(
+                self._transport_to(str(request.url)), request, where, twice=twice, deadline=deadline
+            )
+        if response is None:
+            raise DeadlineExceeded(f"{method} {where}", seconds)
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        json: Any = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+        gap: float | None = None,
+    ) -> AsyncIterator["HttpStream"]:
+        """Send one request and read the answer as it comes; leaving the block ends the request, and its connection unless all was read.
+
+        It sends once, whatever `retries` says: what to do after half an answer is the caller's to decide.
+
+        Args:
+            method: As in HTTP.
+            url: Absolute, or relative to `base_url`.
+            headers: Besides those that the body needs.
+            json: Anything that JSON can hold; at most one of `json` and `content`.
+            content: Bytes as they are.
+            timeout: Seconds until the answer begins, in place of the client's.
+            gap: Seconds that may pass without a byte of the answer; as `timeout` if None.
+
+        Raises:
+            InvalidConfig: The URL, or the proxy's address, cannot be used.
+            ConnectionLost: The host or the proxy cannot be reached, the proxy refused, or the connection broke.
+            DeadlineExceeded: The answer did not begin in time.
+        """
+        import httpx
+
+        request, where = self._prepared(method, url, headers, json=json, content=content)
+        seconds = self._timeout if timeout is None else timeout
+        response: httpx.Response | None = None
+        try:
+            with self._clock.move_on_after(seconds):
+                response = await self._transport_to(str(request.url)).handle_async_request(request)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
+        if response is None:
+            raise DeadlineExceeded(f"{method} {where}", seconds)
+        stream = HttpStream(response, where, gap=seconds if gap is None else gap, clock=self._clock)
+        try:
+            yield stream
+        finally:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+
+    def _prepared(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        *,
+        form: Iterable[tuple[str, str]] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+    ) -> tuple["httpx.Request", str]:
+        """The request, and what an error may say of its address."""
         import httpx
 
         if not self._open:
@@ -156,15 +233,7 @@ class HttpClient:
             where = _origin(whole)
         except (httpx.InvalidURL, ValueError):
             raise InvalidConfig("url", "not an address of the form https://host/path") from None
-        seconds = self._timeout if timeout is None else timeout
-        response: HttpResponse | None = None
-        deadline = self._clock.now() + seconds
-        twice = request.method in IDEMPOTENT if idempotent is None else idempotent
-        with self._clock.move_on_after(seconds):
-            response = await self._attempts(self._transport_to(whole), request, where, twice=twice, deadline=deadline)
-        if response is None:
-            raise DeadlineExceeded(f"{method} {where}", seconds)
-        return response
+        return request, where
 
     def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
         """What reaches a host: connections of its own for each proxy, and for the direct way."""
@@ -181,7 +250,12 @@ class HttpClient:
                 through = httpx.Proxy(str(proxy), headers=headers, ssl_context=system_trust() if proxy.secure else None)
             # The transport alone: httpx's own client writes whole addresses, keys and all, into its log.
             self._transports[proxy] = httpx.AsyncHTTPTransport(
-                verify=self._tls or system_trust(), trust_env=False, proxy=through
+                verify=self._tls or system_trust(),
+                trust_env=False,
+                proxy=through,
+                limits=httpx.Limits(
+                    max_connections=100, max_keepalive_connections=20, keepalive_expiry=self._keep_alive
+                ),
             )
         return self._transports[proxy]
 
@@ -246,6 +320,68 @@ class HttpClient:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class HttpStream:
+    """An answer while it is read; made by `HttpClient.stream`.
+
+    Iterating gives its bytes as they come, of any length. It raises `ConnectionLost` where the answer ends early, and `DeadlineExceeded`
+    where nothing comes for too long.
+
+    Args:
+        response: The answer, not read yet.
+        where: What an error may say of the address.
+        gap: Seconds that may pass without a byte.
+        clock: Where time comes from.
+    """
+
+    def __init__(self, response: "httpx.Response", where: str, *, gap: float, clock: Clock) -> None:
+        self.status = response.status_code
+        self.headers = Headers(response.headers.multi_items())
+        self._response = response
+        self._chunks = aiter(response.aiter_bytes())
+        self._where = where
+        self._gap = gap
+        self._clock = clock
+        self._ended = False
+
+    def __aiter__(self) -> "HttpStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        import httpx
+
+        if self._ended:
+            raise StopAsyncIteration
+        chunk: bytes | None = None
+        try:
+            with self._clock.move_on_after(self._gap):
+                while not chunk:
+                    chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            self._ended = True
+            raise
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            self._ended = True
+            raise ConnectionLost(1006, f"{self._where}: {_cause(error)}") from error
+        except BaseException:
+            self._ended = True
+            raise
+        if not chunk:
+            self._ended = True
+            raise DeadlineExceeded(f"reading an answer of {self._where}", self._gap)
+        return chunk
+
+    async def aclose(self) -> None:
+        """End the request; any number of times."""
+        if not self._ended:
+            self._ended = True
+            # A read that is cancelled unwinds httpcore's nested generators, which leaving a loop would leave unfinished.
+            with anyio.CancelScope() as leaving:
+                leaving.cancel()
+                async for _ in self._chunks:
+                    pass
+        await self._response.aclose()
 
 
 def _origin(url: str) -> str:

@@ -1,6 +1,6 @@
 """What a server's handlers see and say: requests, responses, upgrades, and the routes that lead to a handler."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
@@ -80,6 +80,26 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedResponse:
+    """An answer that is sent piece by piece, as it is made.
+
+    Where the client leaves, the body is closed; where the body raises, the connection breaks off, so that the client does not take what
+    it has for the whole. A `TransportError` of the body's is no failure of the server's: it breaks off on purpose.
+
+    Args:
+        body: Gives the pieces; each is sent at once.
+        status: The HTTP status.
+        headers: Besides those that every response has.
+        media_type: The `Content-Type`.
+    """
+
+    body: AsyncGenerator[bytes] = field(repr=False)
+    status: int = field(default=200, kw_only=True)
+    headers: Sequence[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
+    media_type: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """Accept the WebSocket and run it; when `run` returns or raises, the server closes the connection.
 
@@ -104,7 +124,7 @@ class Upgrade:
         check_pings(self.ping_interval, self.ping_timeout)
 
 
-Handler = Callable[[Request], Awaitable[Response | Upgrade]]
+Handler = Callable[[Request], Awaitable[Response | StreamedResponse | Upgrade]]
 
 
 class Route:

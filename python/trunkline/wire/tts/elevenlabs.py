@@ -244,9 +244,7 @@ def error_from_close(code: int, reason: str) -> ProviderError:
     named = next((kind for name, kind in BY_CODE.items() if name in reason), None)
     if named is None and "quota" in reason:
         named = QuotaExceeded
-    return (named or ProviderUnavailable)(
-        reason or f"the connection ended with code {code}", str(code), vendor=VENDOR
-    )
+    return (named or ProviderUnavailable)(reason or f"the connection ended with code {code}", str(code), vendor=VENDOR)
 
 
 def _texts(fields: Fields, name: str) -> tuple[str, ...]:

@@ -64,7 +64,9 @@ def request_body(
     return body
 
 
-def refused(status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None) -> ProviderError:
+def refused(
+    status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
+) -> ProviderError:
     """What a refused request means; the code decides, as two refusals with status 429 may mean opposite things."""
     try:
         error = object_or_empty(READER.message(body), "error")

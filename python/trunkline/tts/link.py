@@ -1,0 +1,263 @@
+"""One WebSocket to a vendor of speech, and the task that reads it."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import anyio
+import anyio.abc
+
+from trunkline.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    HandshakeRejected,
+    LocalProtocolError,
+    ProviderError,
+    RemoteProtocolError,
+    TransportError,
+)
+from trunkline.transport import MessageStream
+from trunkline.tts.pieces import PieceQueue
+from trunkline.tts.provider import SpeechPiece
+from trunkline.tts.text import is_speakable
+from trunkline.wire.endpoint import without
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], AbstractAsyncContextManager[MessageStream]]
+
+_GOODBYE = 1.0  # seconds that the last message may take
+
+
+class Refused(Protocol):
+    """Makes an error of a refused request: `refused(status, body, retry_after=…, request_id=…)`."""
+
+    def __call__(
+        self, status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
+    ) -> ProviderError:
+        """The error."""
+        ...
+
+
+class LinkErrors:
+    """Makes provider errors of what goes wrong on connections to one vendor; none shows the key.
+
+    Args:
+        vendor: The vendor's name, as in the registry.
+        key: What to take out of the vendor's words.
+        refused: What a status means.
+        closed: What a close code and its reason mean.
+    """
+
+    def __init__(
+        self, vendor: str, key: str, refused: Refused, closed: Callable[[int, str], ProviderError] | None = None
+    ) -> None:
+        self.vendor = vendor
+        self._key = key
+        self._refused = refused
+        self._closed = closed
+
+    def refused(
+        self, status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
+    ) -> ProviderError:
+        """What a refused request means."""
+        return self._refused(status, without(self._key, body), retry_after=retry_after, request_id=request_id)
+
+    def translated(self, cause: TransportError | RemoteProtocolError) -> ProviderError:
+        """What a failure of the connection means."""
+        match cause:
+            case HandshakeRejected(status=status, body=body):
+                return self.refused(status, body, retry_after=cause.retry_after, request_id=cause.request_id)
+            case ConnectionLost(code=code, reason=reason) if self._closed is not None and code not in {1006, 1015}:
+                return self._closed(code, without(self._key, reason))
+            case DeadlineExceeded():
+                error = ConnectionFailed(str(cause), "timeout", vendor=self.vendor)
+            case _:
+                error = ConnectionFailed(without(self._key, str(cause)), vendor=self.vendor)
+        error.__cause__ = cause
+        return error
+
+
+class LinkUtterance(ABC):
+    """An answer that is spoken over a connection.
+
+    Args:
+        link: The connection.
+        queue: Takes what comes.
+    """
+
+    def __init__(self, link: "SpeechLink", queue: PieceQueue) -> None:
+        self.queue = queue
+        self.finished = False
+        self.begun = False
+        self._link = link
+
+    def __aiter__(self) -> "LinkUtterance":
+        return self
+
+    async def __anext__(self) -> SpeechPiece:
+        piece = await self.queue.next()
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def send(self, sentence: str) -> None:
+        """Speak a sentence after those before it; see `Utterance`."""
+        if self.finished:
+            raise LocalProtocolError("the utterance is finished")
+        self._check()
+        text = sentence.strip()
+        if not is_speakable(text):
+            return
+        self.queue.expect()
+        messages = self.say(text)
+        self.begun = True
+        await self._link.send(*messages)
+
+    async def finish(self) -> None:
+        """Say that no more sentences come; see `Utterance`."""
+        if self.finished:
+            return
+        self._check()
+        self.finished = True
+        if not self.begun:
+            self.queue.end()
+            return
+        self.queue.expect(last=True)
+        await self._link.send(*self.last())
+
+    def _check(self) -> None:
+        if self.queue.error is not None:
+            raise self.queue.error
+        if self.queue.is_over:
+            raise LocalProtocolError("the utterance is over")
+
+    @abstractmethod
+    def say(self, text: str) -> Sequence[str]:
+        """The messages that have a text spoken."""
+
+    @abstractmethod
+    def last(self) -> Sequence[str]:
+        """The messages that say that no more text comes."""
+
+    @abstractmethod
+    def abandon(self) -> Sequence[str]:
+        """Give up what is left, at once; the messages that tell the vendor, none where there is nothing to tell."""
+
+
+class SpeechLink(ABC):
+    """One connection; run `run()` in a task, which connects, reads and closes. A subclass knows the vendor's messages.
+
+    Args:
+        connect: Opens the WebSocket.
+        errors: Makes errors of what goes wrong.
+        goodbye: What to send before closing.
+    """
+
+    def __init__(self, connect: Connect, errors: LinkErrors, *, goodbye: str) -> None:
+        self.errors = errors
+        self.failure: ProviderError | None = None
+        self.over = False
+        self._connect = connect
+        self._goodbye = goodbye
+        self._stream: MessageStream | None = None
+        self._scope = anyio.CancelScope()
+
+    @property
+    @abstractmethod
+    def is_usable(self) -> bool:
+        """Whether another utterance may begin on it."""
+
+    @abstractmethod
+    async def begin(self) -> LinkUtterance:
+        """Begin one.
+
+        Raises:
+            ProviderError: The connection is lost, or does not become ready.
+        """
+
+    @abstractmethod
+    def take(self, message: str | bytes) -> None:
+        """A message of the vendor's.
+
+        Raises:
+            RemoteProtocolError: It cannot be read.
+            ProviderError: It says that the connection is of no more use.
+        """
+
+    @abstractmethod
+    def lost(self, error: ProviderError) -> None:
+        """The connection is over; end what was waiting for it."""
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Connect, then read until the connection ends or `close` is called.
+
+        Raises:
+            ProviderError: There was no connection; only before the task has started.
+        """
+        connected = False
+        try:
+            with self._scope:
+                async with self._connect() as stream:
+                    self._stream = stream
+                    connected = True
+                    task_status.started()
+                    await self._read(stream)
+        except (TransportError, RemoteProtocolError) as cause:
+            self._fail(self.errors.translated(cause))
+            if not connected:
+                raise self.failure or self.errors.translated(cause) from cause
+        except ProviderError as error:
+            self._fail(error)
+        finally:
+            self.over = True
+            self.lost(self.failure or ConnectionFailed("the connection is closed", vendor=self.errors.vendor))
+
+    async def send(self, *messages: str) -> None:
+        """Send messages.
+
+        Raises:
+            ProviderError: The connection is lost.
+        """
+        if self._stream is None or self.over:
+            raise self.failure or ConnectionFailed("the connection is closed", vendor=self.errors.vendor)
+        try:
+            for message in messages:
+                await self._stream.send(message)
+        except TransportError as cause:
+            raise self.failure or self.errors.translated(cause) from cause
+
+    async def tell(self, *messages: str) -> None:
+        """Send messages; where the connection is lost they do not matter."""
+        try:
+            await self.send(*messages)
+        except ProviderError as error:
+            log.debug("%s was not told: %s", self.errors.vendor, error)
+
+    def close(self) -> None:
+        """Say goodbye and close, without waiting for it."""
+        self.over = True
+        self._scope.cancel()
+
+    def _fail(self, error: ProviderError) -> None:
+        self.failure = self.failure or error
+        self.over = True
+
+    async def _read(self, stream: MessageStream) -> None:
+        try:
+            while True:
+                message = await stream.receive()
+                try:
+                    self.take(message)
+                except RemoteProtocolError as odd:
+                    log.warning("%s", odd)  # one message is lost, the utterance is not
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_GOODBYE, shield=True):
+                try:
+                    await stream.send(self._goodbye)
+                except TransportError:
+                    log.debug("the connection to %s was lost before its goodbye", self.errors.vendor)
+            raise
