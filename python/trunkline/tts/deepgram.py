@@ -1,11 +1,13 @@
 """Deepgram Aura as an engine: a WebSocket for the call, or a request for each sentence."""
 
 import logging
+import os
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Literal
+from urllib.parse import urlencode
 
 import anyio
 
@@ -13,16 +15,17 @@ from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionFailed, InvalidConfig, ProviderError
 from trunkline.transport import MessageStream, connect_websocket
+from trunkline.transport.endpoint import checked_key, http_base, websocket_base
+from trunkline.transport.error_map import ConnectionErrors
 from trunkline.tts.http_speech import SpeechRequests
-from trunkline.tts.link import Connect, LinkErrors, LinkUtterance, SpeechLink
+from trunkline.tts.link import Connect, LinkUtterance, SpeechLink
 from trunkline.tts.pieces import PieceQueue
 from trunkline.tts.provider import SpeechCapabilities, SpeechPiece, SpeechSession
 from trunkline.tts.sentences import sentence_session
 from trunkline.tts.text import bounded
 from trunkline.tts.warm import warm_session
-from trunkline.wire import deepgram as vendor
-from trunkline.wire.endpoint import checked_base, checked_key, page_url, socket_url
 from trunkline.wire.tts import deepgram as wire
+from trunkline.wire.vendors import deepgram as vendor
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +68,16 @@ class DeepgramTTS:
         model: str | None = None,
         speed: float | None = None,
         transport: Literal["websocket", "http"] = "websocket",
-        base_url: str = vendor.BASE_URL,
+        base_url: str = wire.BASE_URL,
         tls: ssl.SSLContext | None = None,
         proxy: str | None = "environment",
         connect_timeout: float = 10.0,
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(api_key, vendor.KEY_VARIABLE)
+        self._key = checked_key(
+            os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE
+        )
         if voice_id and model and voice_id != model:
             raise InvalidConfig(
                 "voice_id", f"is {voice_id!r}, but model is {model!r}; with this vendor they are the same"
@@ -84,15 +89,15 @@ class DeepgramTTS:
         self._model = voice_id or model or wire.DEFAULT_MODEL
         self._speed = speed
         self._transport = transport
-        self._base = checked_base(base_url)
+        self._sockets, self._pages = websocket_base(base_url), http_base(base_url)
         self._tls = tls
         self._proxy = proxy
         self._connect_timeout = connect_timeout
         self._patience = patience
         self._clock = clock
-        self._errors = LinkErrors(vendor.VENDOR, self._key, vendor.refused, wire.error_from_close)
+        self._errors = ConnectionErrors(vendor.VENDOR, vendor, self._key)
         self._requests = SpeechRequests(
-            self._errors, tls=tls, proxy=proxy, connect_timeout=connect_timeout, patience=patience, clock=clock
+            self._errors, vendor, tls=tls, proxy=proxy, connect_timeout=connect_timeout, patience=patience, clock=clock
         )
 
     @property
@@ -124,12 +129,12 @@ class DeepgramTTS:
     @asynccontextmanager
     async def _socket_session(self, audio_format: AudioFormat) -> AsyncIterator[SpeechSession]:
         query = wire.query(model=self._model, output_format=audio_format, speed=self._speed)
-        url = socket_url(self._base, wire.PATH, query)
+        url = f"{self._sockets}{wire.PATH}?{urlencode(query)}"
 
         def connect() -> AbstractAsyncContextManager[MessageStream]:
             return connect_websocket(
                 url,
-                headers=vendor.headers(self._key),
+                headers=wire.headers(self._key),
                 tls=self._tls,
                 proxy=self._proxy,
                 connect_timeout=self._connect_timeout,
@@ -146,9 +151,9 @@ class DeepgramTTS:
 
     async def _spoken(self, text: str, audio_format: AudioFormat) -> AsyncGenerator[SpeechPiece]:
         query = wire.request_query(model=self._model, output_format=audio_format, speed=self._speed)
-        url = page_url(self._base, wire.PATH, query)
+        url = f"{self._pages}{wire.PATH}?{urlencode(query)}"
         for part in bounded(text, wire.MOST_CHARACTERS):
-            async with aclosing(self._requests.audio(url, vendor.headers(self._key), {"text": part})) as chunks:
+            async with aclosing(self._requests.audio(url, wire.headers(self._key), {"text": part})) as chunks:
                 async for chunk in chunks:
                     yield SpeechPiece(chunk)
 
@@ -163,8 +168,10 @@ class DeepgramLink(SpeechLink):
         clock: Where time comes from.
     """
 
-    def __init__(self, connect: Connect, errors: LinkErrors, new_queue: Callable[[], PieceQueue], clock: Clock) -> None:
-        super().__init__(connect, errors, goodbye=wire.CLOSE)
+    def __init__(
+        self, connect: Connect, errors: ConnectionErrors, new_queue: Callable[[], PieceQueue], clock: Clock
+    ) -> None:
+        super().__init__(connect, vendor.VENDOR, errors, goodbye=wire.CLOSE)
         self._new_queue = new_queue
         self._clock = clock
         self._began = clock.now()
@@ -188,7 +195,7 @@ class DeepgramLink(SpeechLink):
         if self.failure is not None:
             raise self.failure
         if self._clearing or self.over:
-            raise ConnectionFailed("the vendor did not clear what was given up", "timeout", vendor=self.errors.vendor)
+            raise ConnectionFailed("the vendor did not clear what was given up", "timeout", vendor=self.vendor)
         self._speaking = FlushedUtterance(self, self._new_queue())
         return self._speaking
 
@@ -207,7 +214,7 @@ class DeepgramLink(SpeechLink):
                 if not self._clearing:
                     self._clear.set()
             case wire.Warned(code=code, description=description):
-                log.warning("%s warns: %s %s", self.errors.vendor, code, description)
+                log.warning("%s warns: %s %s", self.vendor, code, description)
             case wire.Failed() as failed:
                 raise wire.error_from(failed)
             case None:

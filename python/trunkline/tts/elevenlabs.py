@@ -1,26 +1,29 @@
 """ElevenLabs as an engine: a WebSocket with a context for each answer, or a request for each sentence."""
 
 import logging
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from itertools import count
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig, ProviderError, RemoteProtocolError
 from trunkline.transport import MessageStream, connect_websocket
+from trunkline.transport.endpoint import checked_key, http_base, websocket_base
+from trunkline.transport.error_map import ConnectionErrors
 from trunkline.tts.http_speech import SpeechRequests
-from trunkline.tts.link import Connect, LinkErrors, LinkUtterance, SpeechLink
+from trunkline.tts.link import Connect, LinkUtterance, SpeechLink
 from trunkline.tts.pieces import PieceQueue
 from trunkline.tts.provider import SpeechCapabilities, SpeechPiece, SpeechSession, SpokenWord
 from trunkline.tts.sentences import sentence_session
 from trunkline.tts.warm import warm_session
 from trunkline.tts.words import WordTimes
-from trunkline.wire import elevenlabs as vendor
-from trunkline.wire.endpoint import checked_base, checked_key, page_url, socket_url
 from trunkline.wire.tts import elevenlabs as wire
+from trunkline.wire.vendors import elevenlabs as vendor
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +62,16 @@ class ElevenLabsTTS:
         voice_settings: Mapping[str, Any] | None = None,
         text_normalization: Literal["auto", "on", "off"] | None = None,
         transport: Literal["websocket", "http"] = "websocket",
-        base_url: str = vendor.BASE_URL,
+        base_url: str = wire.BASE_URL,
         tls: ssl.SSLContext | None = None,
         proxy: str | None = "environment",
         connect_timeout: float = 10.0,
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(api_key, vendor.KEY_VARIABLE)
+        self._key = checked_key(
+            os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE
+        )
         if not voice_id:
             raise InvalidConfig("voice_id", "must name a voice")
         if transport not in {"websocket", "http"}:
@@ -82,15 +87,15 @@ class ElevenLabsTTS:
         self._language = language
         self._normalization = text_normalization
         self._transport = transport
-        self._base = checked_base(base_url)
+        self._sockets, self._pages = websocket_base(base_url), http_base(base_url)
         self._tls = tls
         self._proxy = proxy
         self._connect_timeout = connect_timeout
         self._patience = patience
         self._clock = clock
-        self._errors = LinkErrors(vendor.VENDOR, self._key, vendor.refused, wire.error_from_close)
+        self._errors = ConnectionErrors(vendor.VENDOR, vendor, self._key)
         self._requests = SpeechRequests(
-            self._errors, tls=tls, proxy=proxy, connect_timeout=connect_timeout, patience=patience, clock=clock
+            self._errors, vendor, tls=tls, proxy=proxy, connect_timeout=connect_timeout, patience=patience, clock=clock
         )
 
     @property
@@ -127,12 +132,12 @@ class ElevenLabsTTS:
             language=self._language,
             text_normalization=self._normalization,
         )
-        url = socket_url(self._base, wire.socket_path(self._voice_id), query)
+        url = f"{self._sockets}{wire.socket_path(self._voice_id)}?{urlencode(query)}"
 
         def connect() -> AbstractAsyncContextManager[MessageStream]:
             return connect_websocket(
                 url,
-                headers=vendor.headers(self._key),
+                headers=wire.headers(self._key),
                 tls=self._tls,
                 proxy=self._proxy,
                 connect_timeout=self._connect_timeout,
@@ -156,10 +161,10 @@ class ElevenLabsTTS:
             language=self._language,
             text_normalization=self._normalization,
         )
-        url = page_url(self._base, wire.stream_path(self._voice_id), [("output_format", wire.FORMATS[audio_format])])
+        url = f"{self._pages}{wire.stream_path(self._voice_id)}?output_format={wire.FORMATS[audio_format]}"
         words = WordTimes()
         received = 0
-        async with aclosing(self._requests.lines(url, vendor.headers(self._key), body)) as lines:
+        async with aclosing(self._requests.lines(url, wire.headers(self._key), body)) as lines:
             async for line in lines:
                 try:
                     piece = wire.parse_line(line)
@@ -187,12 +192,12 @@ class ElevenLabsLink(SpeechLink):
     def __init__(
         self,
         connect: Connect,
-        errors: LinkErrors,
+        errors: ConnectionErrors,
         voice_settings: Mapping[str, Any],
         audio_format: AudioFormat,
         new_queue: Callable[[], PieceQueue],
     ) -> None:
-        super().__init__(connect, errors, goodbye=wire.close_socket())
+        super().__init__(connect, vendor.VENDOR, errors, goodbye=wire.close_socket())
         self.voice_settings = voice_settings
         self.audio_format = audio_format
         self.contexts: dict[str, ContextUtterance] = {}

@@ -7,9 +7,9 @@ from typing import Any
 
 from trunkline.clock import Clock
 from trunkline.errors import ConnectionLost, RemoteProtocolError, TransportError
-from trunkline.transport.http.client import HttpClient, HttpStream
+from trunkline.transport import HttpClient, HttpStream
+from trunkline.transport.error_map import ConnectionErrors, VendorErrors
 from trunkline.transport.websocket.client import retry_after
-from trunkline.tts.link import LinkErrors
 
 _KEEP_ALIVE = 300.0  # seconds: a connection outlasts a long turn of the caller's
 
@@ -22,7 +22,8 @@ class SpeechRequests:
     """Sends texts, gives speech as it comes.
 
     Args:
-        errors: Makes errors of what goes wrong.
+        errors: Makes errors of broken connections.
+        words: How the vendor's refusals are understood.
         tls: What to trust; the system's certificates if None.
         proxy: The address of an HTTP proxy, None or "environment".
         connect_timeout: Seconds for the connection, on top of `patience`.
@@ -32,7 +33,8 @@ class SpeechRequests:
 
     def __init__(
         self,
-        errors: LinkErrors,
+        errors: ConnectionErrors,
+        words: VendorErrors,
         *,
         tls: ssl.SSLContext | None,
         proxy: str | None,
@@ -41,6 +43,7 @@ class SpeechRequests:
         clock: Clock,
     ) -> None:
         self._errors = errors
+        self._words = words
         self._http = HttpClient(tls=tls, proxy=proxy, keep_alive=_KEEP_ALIVE, clock=clock)
         self._first = connect_timeout + patience
         self._patience = patience
@@ -55,10 +58,10 @@ class SpeechRequests:
         """
         try:
             async with self._answer(url, headers, body) as stream:
-                async for chunk in stream:
+                while chunk := await stream.receive(timeout=self._patience):
                     yield chunk
         except (TransportError, RemoteProtocolError) as cause:
-            raise self._errors.translated(cause) from cause
+            raise self._errors.refused(cause) from cause
 
     async def lines(self, url: str, headers: Headers, body: Mapping[str, Any]) -> AsyncGenerator[bytes]:
         """The lines of the answer that are not empty; raises likewise."""
@@ -87,8 +90,8 @@ class SpeechRequests:
         answered = False
         for is_last in (False, True):
             try:
-                async with self._http.stream(
-                    "POST", url, headers=headers, json=body, timeout=self._first, gap=self._patience
+                async with await self._http.stream(
+                    "POST", url, headers=headers, json=body, timeout=self._first
                 ) as stream:
                     answered = True
                     if stream.status != 200:
@@ -103,16 +106,14 @@ class SpeechRequests:
     async def _refuse(self, stream: HttpStream) -> None:
         said = bytearray()
         try:
-            async for chunk in stream:
+            while len(said) < _LONGEST_REFUSAL and (chunk := await stream.receive(timeout=self._patience)):
                 said += chunk
-                if len(said) >= _LONGEST_REFUSAL:
-                    break
         except TransportError:
             pass  # the status alone says enough
         names = ("x-request-id", "request-id", "dg-request-id")
-        raise self._errors.refused(
+        raise self._words.error_from_status(
             stream.status,
-            said[:_LONGEST_REFUSAL].decode(errors="replace"),
+            self._errors.hidden(said[:_LONGEST_REFUSAL].decode(errors="replace")),
             retry_after=retry_after(stream.headers.get("retry-after", ""), clock=self._clock),
             request_id=next((stream.headers.get(name) for name in names if name in stream.headers), None),
         )

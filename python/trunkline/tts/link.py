@@ -4,81 +4,28 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 import anyio
 import anyio.abc
 
 from trunkline.errors import (
     ConnectionFailed,
-    ConnectionLost,
-    DeadlineExceeded,
-    HandshakeRejected,
     LocalProtocolError,
     ProviderError,
     RemoteProtocolError,
     TransportError,
 )
 from trunkline.transport import MessageStream
+from trunkline.transport.error_map import ConnectionErrors
 from trunkline.tts.pieces import PieceQueue
 from trunkline.tts.provider import SpeechPiece
 from trunkline.tts.text import is_speakable
-from trunkline.wire.endpoint import without
 
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], AbstractAsyncContextManager[MessageStream]]
 
 _GOODBYE = 1.0  # seconds that the last message may take
-
-
-class Refused(Protocol):
-    """Makes an error of a refused request: `refused(status, body, retry_after=…, request_id=…)`."""
-
-    def __call__(
-        self, status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
-    ) -> ProviderError:
-        """The error."""
-        ...
-
-
-class LinkErrors:
-    """Makes provider errors of what goes wrong on connections to one vendor; none shows the key.
-
-    Args:
-        vendor: The vendor's name, as in the registry.
-        key: What to take out of the vendor's words.
-        refused: What a status means.
-        closed: What a close code and its reason mean.
-    """
-
-    def __init__(
-        self, vendor: str, key: str, refused: Refused, closed: Callable[[int, str], ProviderError] | None = None
-    ) -> None:
-        self.vendor = vendor
-        self._key = key
-        self._refused = refused
-        self._closed = closed
-
-    def refused(
-        self, status: int, body: str, *, retry_after: float | None = None, request_id: str | None = None
-    ) -> ProviderError:
-        """What a refused request means."""
-        return self._refused(status, without(self._key, body), retry_after=retry_after, request_id=request_id)
-
-    def translated(self, cause: TransportError | RemoteProtocolError) -> ProviderError:
-        """What a failure of the connection means."""
-        match cause:
-            case HandshakeRejected(status=status, body=body):
-                return self.refused(status, body, retry_after=cause.retry_after, request_id=cause.request_id)
-            case ConnectionLost(code=code, reason=reason) if self._closed is not None and code not in {1006, 1015}:
-                return self._closed(code, without(self._key, reason))
-            case DeadlineExceeded():
-                error = ConnectionFailed(str(cause), "timeout", vendor=self.vendor)
-            case _:
-                error = ConnectionFailed(without(self._key, str(cause)), vendor=self.vendor)
-        error.__cause__ = cause
-        return error
 
 
 class LinkUtterance(ABC):
@@ -153,11 +100,13 @@ class SpeechLink(ABC):
 
     Args:
         connect: Opens the WebSocket.
+        vendor: The vendor's name.
         errors: Makes errors of what goes wrong.
         goodbye: What to send before closing.
     """
 
-    def __init__(self, connect: Connect, errors: LinkErrors, *, goodbye: str) -> None:
+    def __init__(self, connect: Connect, vendor: str, errors: ConnectionErrors, *, goodbye: str) -> None:
+        self.vendor = vendor
         self.errors = errors
         self.failure: ProviderError | None = None
         self.over = False
@@ -207,14 +156,14 @@ class SpeechLink(ABC):
                     task_status.started()
                     await self._read(stream)
         except (TransportError, RemoteProtocolError) as cause:
-            self._fail(self.errors.translated(cause))
             if not connected:
-                raise self.failure or self.errors.translated(cause) from cause
+                raise self.errors.refused(cause) from cause
+            self._fail(self._ended(cause))
         except ProviderError as error:
             self._fail(error)
         finally:
             self.over = True
-            self.lost(self.failure or ConnectionFailed("the connection is closed", vendor=self.errors.vendor))
+            self.lost(self.failure or ConnectionFailed("the connection is closed", vendor=self.vendor))
 
     async def send(self, *messages: str) -> None:
         """Send messages.
@@ -223,24 +172,28 @@ class SpeechLink(ABC):
             ProviderError: The connection is lost.
         """
         if self._stream is None or self.over:
-            raise self.failure or ConnectionFailed("the connection is closed", vendor=self.errors.vendor)
+            raise self.failure or ConnectionFailed("the connection is closed", vendor=self.vendor)
         try:
             for message in messages:
                 await self._stream.send(message)
         except TransportError as cause:
-            raise self.failure or self.errors.translated(cause) from cause
+            raise self.failure or self._ended(cause) from cause
 
     async def tell(self, *messages: str) -> None:
         """Send messages; where the connection is lost they do not matter."""
         try:
             await self.send(*messages)
         except ProviderError as error:
-            log.debug("%s was not told: %s", self.errors.vendor, error)
+            log.debug("%s was not told: %s", self.vendor, error)
 
     def close(self) -> None:
         """Say goodbye and close, without waiting for it."""
         self.over = True
         self._scope.cancel()
+
+    def _ended(self, cause: TransportError | RemoteProtocolError) -> ProviderError:
+        """An ordinary close is a failure too for whoever waits for speech."""
+        return self.errors.ended(cause) or ConnectionFailed("the vendor closed the connection", vendor=self.vendor)
 
     def _fail(self, error: ProviderError) -> None:
         self.failure = self.failure or error
@@ -259,5 +212,5 @@ class SpeechLink(ABC):
                 try:
                     await stream.send(self._goodbye)
                 except TransportError:
-                    log.debug("the connection to %s was lost before its goodbye", self.errors.vendor)
+                    log.debug("the connection to %s was lost before its goodbye", self.vendor)
             raise

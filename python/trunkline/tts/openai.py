@@ -1,5 +1,6 @@
 """OpenAI as an engine, or a server that speaks the same protocol: a request for each sentence."""
 
+import os
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -7,12 +8,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
+from trunkline.transport.endpoint import checked_key, http_base
+from trunkline.transport.error_map import ConnectionErrors
 from trunkline.tts.http_speech import SpeechRequests
-from trunkline.tts.link import LinkErrors
 from trunkline.tts.provider import SpeechCapabilities, SpeechPiece, SpeechSession
 from trunkline.tts.sentences import sentence_session
 from trunkline.tts.text import bounded
-from trunkline.wire.endpoint import checked_base, checked_key, page_url
 from trunkline.wire.tts import openai as wire
 
 
@@ -55,7 +56,7 @@ class OpenAITTS:
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        key = checked_key(api_key, wire.KEY_VARIABLE)
+        key = checked_key(os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE)
         if not voice_id:
             raise InvalidConfig("voice_id", "must name a voice")
         if not model:
@@ -69,11 +70,12 @@ class OpenAITTS:
         self._instructions = instructions
         self._speed = speed
         self._format = AudioFormat("linear16", sample_rate)
-        self._url = page_url(checked_base(base_url), wire.PATH)
+        self._url = f"{http_base(base_url)}{wire.PATH}"
         self._headers = wire.headers(key)
         self._clock = clock
         self._requests = SpeechRequests(
-            LinkErrors(wire.VENDOR, key, wire.refused),
+            ConnectionErrors(wire.VENDOR, wire, key),
+            wire,
             tls=tls,
             proxy=proxy,
             connect_timeout=connect_timeout,

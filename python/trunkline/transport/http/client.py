@@ -1,44 +1,30 @@
-"""An HTTP client for the vendors' REST interfaces: one deadline, bounded bodies, retries, typed errors.
+"""An HTTP client for the vendors' REST interfaces: deadlines, bounded or streamed bodies, typed errors.
 
 httpx is imported when it is first used.
 """
 
 import json as json_module
 import ssl
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
-
-import anyio
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
     InvalidConfig,
-    MessageTooLarge,
     RemoteProtocolError,
 )
-from trunkline.transport.backoff import Backoff
 from trunkline.transport.http.headers import Headers
+from trunkline.transport.http.streaming import HttpStream, innermost
 from trunkline.transport.proxy import ENVIRONMENT, Proxy, proxy_to
 from trunkline.transport.tls import system_trust
-from trunkline.transport.websocket.client import retry_after
 
 if TYPE_CHECKING:
     import httpx
-
-REFUSED_FOR_NOW: Final = frozenset({429, 503})
-"""The server did not take the request: it may be sent again, whatever it asks for."""
-
-FAILED: Final = frozenset({500, 502, 504})
-"""The server failed, perhaps after it did what was asked: only what may be done twice is sent again."""
-
-IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-"""Methods that may be sent twice (RFC 9110 section 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +66,6 @@ class HttpClient:
             variables, as model providers do (`transport.proxy`); None goes directly.
         max_body: Bytes that an answer may have.
         keep_alive: Seconds that a connection is kept after a request.
-        retries: How many more times a request is sent that the server refused for now (429 or 503) or, if it is idempotent, failed on
-            (500, 502, 504, a lost connection). Between two attempts as long as the server's `Retry-After` says, at least as long as
-            `backoff`; an answer for whose repetition the timeout leaves no time is returned as it is.
-        backoff: How long to wait where the server does not say.
         clock: Where time comes from.
     """
 
@@ -96,8 +78,6 @@ class HttpClient:
         proxy: str | None = ENVIRONMENT,
         max_body: int = 16 * 2**20,
         keep_alive: float = 5.0,
-        retries: int = 0,
-        backoff: Backoff | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._base_url = base_url if not base_url or base_url.endswith("/") else f"{base_url}/"
@@ -105,8 +85,6 @@ class HttpClient:
         self._tls = tls
         self._max_body = max_body
         self._keep_alive = keep_alive
-        self._retries = retries
-        self._backoff = backoff or Backoff()
         self._clock = clock
         self._proxy = proxy
         self._open = False
@@ -126,7 +104,6 @@ class HttpClient:
         json: Any = None,
         content: bytes | None = None,
         timeout: float | None = None,
-        idempotent: bool | None = None,
     ) -> HttpResponse:
         """Send one request and read the whole answer.
 
@@ -137,8 +114,7 @@ class HttpClient:
             form: Pairs, sent as a form in their order; at most one of `form`, `json` and `content`.
             json: Anything that JSON can hold.
             content: Bytes as they are.
-            timeout: Seconds, in place of the client's; for all attempts together.
-            idempotent: Whether it may be done twice; None goes by the method.
+            timeout: Seconds, in place of the client's.
 
         Raises:
             InvalidConfig: The URL, or the proxy's address, cannot be used.
@@ -146,20 +122,19 @@ class HttpClient:
             MessageTooLarge: The answer is larger than `max_body`.
             DeadlineExceeded: It took longer than the timeout.
         """
-        request, where = self._prepared(method, url, headers, form=form, json=json, content=content)
+        sent = list(headers)
+        if form is not None:
+            content = urlencode(list(form)).encode()
+            sent.append(("Content-Type", "application/x-www-form-urlencoded"))
+        request, where = self._built(method, url, headers=sent, content=content, json=json)
         seconds = self._timeout if timeout is None else timeout
         response: HttpResponse | None = None
-        deadline = self._clock.now() + seconds
-        twice = request.method in IDEMPOTENT if idempotent is None else idempotent
         with self._clock.move_on_after(seconds):
-            response = await self._attempts(
-                self._transport_to(str(request.url)), request, where, twice=twice, deadline=deadline
-            )
+            response = await self._exchange(request, where)
         if response is None:
             raise DeadlineExceeded(f"{method} {where}", seconds)
         return response
 
-    @asynccontextmanager
     async def stream(
         self,
         method: str,
@@ -169,11 +144,10 @@ class HttpClient:
         json: Any = None,
         content: bytes | None = None,
         timeout: float | None = None,
-        gap: float | None = None,
-    ) -> AsyncIterator["HttpStream"]:
-        """Send one request and read the answer as it comes; leaving the block ends the request, and its connection unless all was read.
+    ) -> HttpStream:
+        """Send one request, and read its answer as it comes: `async with await http.stream(…) as answer: …`.
 
-        It sends once, whatever `retries` says: what to do after half an answer is the caller's to decide.
+        You must close what is returned.
 
         Args:
             method: As in HTTP.
@@ -181,59 +155,35 @@ class HttpClient:
             headers: Besides those that the body needs.
             json: Anything that JSON can hold; at most one of `json` and `content`.
             content: Bytes as they are.
-            timeout: Seconds until the answer begins, in place of the client's.
-            gap: Seconds that may pass without a byte of the answer; as `timeout` if None.
+            timeout: Seconds until the answer's headers have come, in place of the client's.
 
         Raises:
-            InvalidConfig: The URL, or the proxy's address, cannot be used.
-            ConnectionLost: The host or the proxy cannot be reached, the proxy refused, or the connection broke.
-            DeadlineExceeded: The answer did not begin in time.
+            As `request`.
         """
         import httpx
 
-        request, where = self._prepared(method, url, headers, json=json, content=content)
+        request, where = self._built(method, url, headers=list(headers), content=content, json=json)
         seconds = self._timeout if timeout is None else timeout
         response: httpx.Response | None = None
-        try:
-            with self._clock.move_on_after(seconds):
-                response = await self._transport_to(str(request.url)).handle_async_request(request)
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
+        with self._clock.move_on_after(seconds):
+            response = await self._sent(request, where)
         if response is None:
             raise DeadlineExceeded(f"{method} {where}", seconds)
-        stream = HttpStream(response, where, gap=seconds if gap is None else gap, clock=self._clock)
-        try:
-            yield stream
-        finally:
-            with anyio.CancelScope(shield=True):
-                await stream.aclose()
+        return HttpStream(response, where, max_body=self._max_body, clock=self._clock)
 
-    def _prepared(
-        self,
-        method: str,
-        url: str,
-        headers: Iterable[tuple[str, str]],
-        *,
-        form: Iterable[tuple[str, str]] | None = None,
-        json: Any = None,
-        content: bytes | None = None,
-    ) -> tuple["httpx.Request", str]:
-        """The request, and what an error may say of its address."""
+    def _built(
+        self, method: str, url: str, *, headers: list[tuple[str, str]], content: bytes | None, json: Any
+    ) -> "tuple[httpx.Request, str]":
+        """The request, and what may be told of where it goes."""
         import httpx
 
         if not self._open:
             raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
-        sent = list(headers)
-        if form is not None:
-            content = urlencode(list(form)).encode()
-            sent.append(("Content-Type", "application/x-www-form-urlencoded"))
         whole = urljoin(self._base_url, url)
         try:
-            request = httpx.Request(method, whole, headers=sent, content=content, json=json)
-            where = _origin(whole)
+            return httpx.Request(method, whole, headers=headers, content=content, json=json), _origin(whole)
         except (httpx.InvalidURL, ValueError):
             raise InvalidConfig("url", "not an address of the form https://host/path") from None
-        return request, where
 
     def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
         """What reaches a host: connections of its own for each proxy, and for the direct way."""
@@ -259,56 +209,18 @@ class HttpClient:
             )
         return self._transports[proxy]
 
-    async def _attempts(
-        self,
-        transport: "httpx.AsyncHTTPTransport",
-        request: "httpx.Request",
-        where: str,
-        *,
-        twice: bool,
-        deadline: float,
-    ) -> HttpResponse:
-        """Send the request until it is answered for good; `twice` tells whether it may be done twice."""
-        delays = self._backoff.delays()
-        next(delays)  # that of the first attempt
-        for delay, _ in zip(delays, range(self._retries), strict=False):
-            wait = delay
-            try:
-                response = await self._exchange(transport, request, where)
-            except ConnectionLost:
-                if not twice or self._clock.now() + wait >= deadline:
-                    raise
-            else:
-                if response.status not in REFUSED_FOR_NOW and not (twice and response.status in FAILED):
-                    return response
-                wait = max(wait, retry_after(response.headers.get("Retry-After", ""), clock=self._clock) or 0.0)
-                if self._clock.now() + wait >= deadline:
-                    return response
-            await self._clock.sleep_until(self._clock.now() + wait)
-        return await self._exchange(transport, request, where)
-
-    async def _exchange(
-        self, transport: "httpx.AsyncHTTPTransport", request: "httpx.Request", where: str
-    ) -> HttpResponse:
+    async def _sent(self, request: "httpx.Request", where: str) -> "httpx.Response":
         import httpx
 
         try:
-            response = await transport.handle_async_request(request)
-            try:
-                body = bytearray()
-                # Leaving the loop would leave httpcore's nested generators unfinished; a cancelled read unwinds them all.
-                with anyio.CancelScope() as reading:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > self._max_body:
-                            reading.cancel()
-            finally:
-                await response.aclose()
+            return await self._transport_to(str(request.url)).handle_async_request(request)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
-        if len(body) > self._max_body:
-            raise MessageTooLarge(self._max_body)
-        return HttpResponse(response.status_code, Headers(response.headers.multi_items()), bytes(body))
+            raise ConnectionLost(1006, f"{where}: {innermost(error)}") from error
+
+    async def _exchange(self, request: "httpx.Request", where: str) -> HttpResponse:
+        response = await self._sent(request, where)
+        async with HttpStream(response, where, max_body=self._max_body, clock=self._clock) as answer:
+            return HttpResponse(answer.status, answer.headers, await answer.read())
 
     async def aclose(self) -> None:
         """Close what is open; any number of times."""
@@ -322,78 +234,9 @@ class HttpClient:
         await self.aclose()
 
 
-class HttpStream:
-    """An answer while it is read; made by `HttpClient.stream`.
-
-    Iterating gives its bytes as they come, of any length. It raises `ConnectionLost` where the answer ends early, and `DeadlineExceeded`
-    where nothing comes for too long.
-
-    Args:
-        response: The answer, not read yet.
-        where: What an error may say of the address.
-        gap: Seconds that may pass without a byte.
-        clock: Where time comes from.
-    """
-
-    def __init__(self, response: "httpx.Response", where: str, *, gap: float, clock: Clock) -> None:
-        self.status = response.status_code
-        self.headers = Headers(response.headers.multi_items())
-        self._response = response
-        self._chunks = aiter(response.aiter_bytes())
-        self._where = where
-        self._gap = gap
-        self._clock = clock
-        self._ended = False
-
-    def __aiter__(self) -> "HttpStream":
-        return self
-
-    async def __anext__(self) -> bytes:
-        import httpx
-
-        if self._ended:
-            raise StopAsyncIteration
-        chunk: bytes | None = None
-        try:
-            with self._clock.move_on_after(self._gap):
-                while not chunk:
-                    chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            self._ended = True
-            raise
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            self._ended = True
-            raise ConnectionLost(1006, f"{self._where}: {_cause(error)}") from error
-        except BaseException:
-            self._ended = True
-            raise
-        if not chunk:
-            self._ended = True
-            raise DeadlineExceeded(f"reading an answer of {self._where}", self._gap)
-        return chunk
-
-    async def aclose(self) -> None:
-        """End the request; any number of times."""
-        if not self._ended:
-            self._ended = True
-            # A read that is cancelled unwinds httpcore's nested generators, which leaving a loop would leave unfinished.
-            with anyio.CancelScope() as leaving:
-                leaving.cancel()
-                async for _ in self._chunks:
-                    pass
-        await self._response.aclose()
-
-
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: httpx and httpcore wrap it twice."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return str(error) or type(error).__name__

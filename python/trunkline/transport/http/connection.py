@@ -1,8 +1,7 @@
 """One connection to the server: requests in turn, until it is closed or becomes a WebSocket."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import format_datetime
 from http.client import responses
@@ -20,7 +19,16 @@ from trunkline.clock import Clock
 from trunkline.errors import DeadlineExceeded, TransportError, TrunklineError
 from trunkline.transport.http.headers import Headers
 from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import Handler, Request, Response, Router, StreamedResponse, Upgrade, refusal
+from trunkline.transport.http.routing import (
+    BodyWriter,
+    CutBody,
+    Handler,
+    Request,
+    Response,
+    Router,
+    Upgrade,
+    refusal,
+)
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED
 from trunkline.transport.websocket.connection import WebSocketConnection
@@ -113,29 +121,29 @@ class Exchange:
     async def _serve_one(self) -> bool:
         """Serve one request; whether another may follow."""
         self._served = True
-        request: Request | None = None
         try:
             request, handler = await self._receive_request()
             response = await self._handled(request, handler)
             if isinstance(response, Upgrade):
                 await self._upgrade(request, response, self._accepted(request, response))
                 return False
+            if response.writer is not None:
+                return await self._stream_body(request, response, response.writer) and self._may_go_on()
         except Refused as refused:
             response = refused.response
-        whole = (
-            await self._respond_in_pieces(request, response)
-            if isinstance(response, StreamedResponse)
-            else await self._respond(response)
-        )
-        if not whole:
+        if not await self._respond(response):
             return False
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        if self._may_go_on():
             return True
         await self._linger()
         return False
 
-    async def _handled(self, request: Request, handler: Handler) -> Response | StreamedResponse | Upgrade:
-        answer: Response | StreamedResponse | Upgrade = refusal(503)
+    def _may_go_on(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+
+    async def _handled(self, request: Request, handler: Handler) -> Response | Upgrade:
+        answer: Response | Upgrade = refusal(503)
         try:
             with self._clock.move_on_after(self._limits.handler_timeout) as deadline:
                 answer = await handler(request)
@@ -145,9 +153,9 @@ class Exchange:
         if deadline.cancelled_caught:
             log.error("%s %s was not answered within %g s", request.method, request.route, self._limits.handler_timeout)
             self.failures += 1
-        elif not isinstance(answer, Response | StreamedResponse | Upgrade):
+        elif not isinstance(answer, Response | Upgrade):
             self._report(
-                request, TypeError(f"a handler returned {type(answer).__name__}, neither a response nor an Upgrade")
+                request, TypeError(f"a handler returned {type(answer).__name__}, neither Response nor Upgrade")
             )
             return refusal(500)
         if isinstance(answer, Upgrade) and not (
@@ -265,45 +273,59 @@ class Exchange:
             data = self._serialized(refusal(500))
         return await self._write(data)
 
+    async def _stream_body(self, request: Request, response: Response, write_body: BodyWriter) -> bool:
+        """Let the response's body be written piece by piece; whether it came to its end."""
+        if not await self._write(self._head(response, None)):
+            return False
+        if self._head_only:
+            return await self._write(self._http.send(h11.EndOfMessage()) or b"")
+        is_whole = False
+
+        async def send(data: bytes) -> None:
+            with suppress(*STREAM_FAILED):
+                if not data or await self._write(self._http.send(h11.Data(data=data)) or b""):
+                    return
+            writing.cancel()
+            await anyio.lowlevel.checkpoint()
+
+        async def watch() -> None:
+            """Whoever waits for an answer says nothing, unless he sends his next request early; else he left."""
+            with suppress(*STREAM_FAILED):
+                if self._http.trailing_data[0] or await self._feed():
+                    return
+            writing.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            writing = tasks.cancel_scope
+            tasks.start_soon(watch)
+            try:
+                await write_body(send)
+                is_whole = True
+            except CutBody:
+                pass
+            except Exception as error:  # noqa: BLE001 - the barrier again
+                self._report(request, error)
+            writing.cancel()
+        return is_whole and await self._write(self._http.send(h11.EndOfMessage()) or b"")
+
+    def _head(self, response: Response, length: int | None) -> bytes:
+        """Status and headers."""
+        headers = [*response.headers, ("Date", format_datetime(self._clock.wall(), usegmt=True))]
+        if response.content_type is not None:
+            headers.append(("Content-Type", response.content_type))
+        if length is not None:
+            headers.append(("Content-Length", str(length)))
+        if self._draining or self._http.their_state in UNFINISHED:
+            headers.append(("Connection", "close"))
+        reason = responses.get(response.status, "").encode()
+        return self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
+
     def _serialized(self, response: Response) -> bytes:
-        body = response.content
-        headers = list(response.headers)
-        if response.status not in {204, 304}:
-            headers.append(("Content-Length", str(len(body))))
-        data = self._head(response.status, headers, response.content_type)
-        if body and not self._head_only and response.status not in {204, 304}:
+        body, has_body = response.content, response.status not in {204, 304}
+        data = self._head(response, len(body) if has_body else None)
+        if body and has_body and not self._head_only:
             data += self._http.send(h11.Data(data=body)) or b""
         return data + (self._http.send(h11.EndOfMessage()) or b"")
-
-    def _head(self, status: int, headers: Sequence[tuple[str, str]], media_type: str | None) -> bytes:
-        """The head of a response, with the headers that all have; without a length h11 sends the body in chunks."""
-        every = [*headers, ("Date", format_datetime(self._clock.wall(), usegmt=True))]
-        if media_type is not None:
-            every.append(("Content-Type", media_type))
-        if self._draining or self._http.their_state in UNFINISHED:
-            every.append(("Connection", "close"))
-        reason = responses.get(status, "").encode()
-        return self._http.send(h11.Response(status_code=status, headers=every, reason=reason)) or b""
-
-    async def _respond_in_pieces(self, request: Request | None, response: StreamedResponse) -> bool:
-        """Whether the response went out whole; where not, the connection must end."""
-        try:
-            async with aclosing(response.body) as pieces:
-                if not await self._write(self._head(response.status, response.headers, response.media_type)):
-                    return False
-                if not self._head_only:
-                    async for piece in pieces:
-                        if piece and not await self._write(self._http.send(h11.Data(data=piece)) or b""):
-                            return False
-        except STREAM_FAILED:
-            raise
-        except TransportError:
-            return False
-        except Exception as error:  # noqa: BLE001 - the barrier again
-            if request is not None:
-                self._report(request, error)
-            return False
-        return await self._write(self._http.send(h11.EndOfMessage()) or b"")
 
     async def _write(self, data: bytes) -> bool:
         try:

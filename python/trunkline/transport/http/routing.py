@@ -1,6 +1,6 @@
 """What a server's handlers see and say: requests, responses, upgrades, and the routes that lead to a handler."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
@@ -50,26 +50,44 @@ class Request:
         return f"Request({self.method} {self.route or '?'}, {len(self.headers)} headers, {len(self.body)} bytes)"
 
 
+SendBody = Callable[[bytes], Awaitable[None]]
+"""Sends a piece of a body, and returns when the other side has taken it."""
+
+BodyWriter = Callable[[SendBody], Awaitable[None]]
+"""Writes a body piece by piece. It is cancelled when the other side leaves; `CutBody` ends the connection in the middle of the body."""
+
+
+class CutBody(Exception):
+    """Raised by a `BodyWriter` that cannot go on: the other side sees a body without its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer; `str` bodies are sent as UTF-8.
 
     Args:
         status: The HTTP status.
-        body: Sent whole.
+        body: Sent whole; or what writes it piece by piece, for as long as it likes.
         headers: Besides `Content-Length`, `Content-Type`, `Date` and `Connection`, which are made.
         media_type: The `Content-Type`; by default text for `str` and none for `bytes`.
     """
 
     status: int = 200
-    body: str | bytes = field(default=b"", repr=False)
+    body: str | bytes | BodyWriter = field(default=b"", repr=False)
     headers: Sequence[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
     media_type: str | None = field(default=None, kw_only=True)
 
     @property
     def content(self) -> bytes:
-        """The body's bytes."""
-        return self.body.encode() if isinstance(self.body, str) else self.body
+        """The body's bytes; none if it is written piece by piece."""
+        if isinstance(self.body, str):
+            return self.body.encode()
+        return self.body if isinstance(self.body, bytes) else b""
+
+    @property
+    def writer(self) -> BodyWriter | None:
+        """What writes the body; None if it is sent whole."""
+        return None if isinstance(self.body, str | bytes) else self.body
 
     @property
     def content_type(self) -> str | None:
@@ -77,26 +95,6 @@ class Response:
         if self.media_type is None and isinstance(self.body, str):
             return "text/plain; charset=utf-8"
         return self.media_type
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedResponse:
-    """An answer that is sent piece by piece, as it is made.
-
-    Where the client leaves, the body is closed; where the body raises, the connection breaks off, so that the client does not take what
-    it has for the whole. A `TransportError` of the body's is no failure of the server's: it breaks off on purpose.
-
-    Args:
-        body: Gives the pieces; each is sent at once.
-        status: The HTTP status.
-        headers: Besides those that every response has.
-        media_type: The `Content-Type`.
-    """
-
-    body: AsyncGenerator[bytes] = field(repr=False)
-    status: int = field(default=200, kw_only=True)
-    headers: Sequence[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
-    media_type: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ class Upgrade:
         check_pings(self.ping_interval, self.ping_timeout)
 
 
-Handler = Callable[[Request], Awaitable[Response | StreamedResponse | Upgrade]]
+Handler = Callable[[Request], Awaitable[Response | Upgrade]]
 
 
 class Route:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import ConnectionFailed, ProviderError, ProviderUnavailable, RequestRejected
-from trunkline.wire.deepgram import READER, VENDOR
+from trunkline.errors import ProviderError, ProviderUnavailable, RequestRejected
 from trunkline.wire.fields import text_or
+from trunkline.wire.vendors.deepgram import READER, VENDOR
 
+BASE_URL: Final = "https://api.deepgram.com"
+KEY_VARIABLE: Final = "DEEPGRAM_API_KEY"
 PATH: Final = "/v1/speak"
 DEFAULT_MODEL: Final = "aura-asteria-en"
 
@@ -24,6 +26,11 @@ FORMATS: Final = tuple(
     }.items()
     for rate in rates
 )
+
+
+def headers(api_key: str) -> list[tuple[str, str]]:
+    """What opens the service, with a long-lived key."""
+    return [("Authorization", f"Token {api_key}")]
 
 
 def query(*, model: str, output_format: AudioFormat, speed: float | None) -> list[tuple[str, str]]:
@@ -126,14 +133,3 @@ def error_from(failed: Failed) -> ProviderError:
     """What the vendor said, as an error that can be raised."""
     kind = RequestRejected if failed.code.startswith(("MESSAGE-", "DATA-", "BIG-")) else ProviderUnavailable
     return kind(failed.description or failed.code or "the vendor failed", failed.code or None, vendor=VENDOR)
-
-
-def error_from_close(code: int, reason: str) -> ProviderError:
-    """What a close code says; the reason begins with the vendor's own code."""
-    named = reason.split(maxsplit=1)[0].rstrip(":,") if reason else ""
-    kind: type[ProviderError] = ConnectionFailed
-    if code in {1003, 1007, 1008, 1009} or named.startswith(("MESSAGE-", "DATA-", "BIG-")):
-        kind = RequestRejected
-    elif code >= 1011:
-        kind = ProviderUnavailable
-    return kind(reason or f"the connection ended with code {code}", named or str(code), vendor=VENDOR)

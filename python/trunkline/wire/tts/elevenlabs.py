@@ -4,17 +4,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NotRequired
+from urllib.parse import quote
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from trunkline.audio import AudioFormat
-from trunkline.errors import ProviderError, ProviderUnavailable, QuotaExceeded, RateLimited, RequestRejected
-from trunkline.wire.elevenlabs import BY_CODE, READER, VENDOR
-from trunkline.wire.endpoint import segment
+from trunkline.errors import (
+    AuthFailed,
+    ConnectionFailed,
+    ProviderError,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    RequestRejected,
+)
 from trunkline.wire.fields import Fields, flag_or, int_or, number_or, object_or_empty, text_or
 from trunkline.wire.settings import Settings
+from trunkline.wire.vendors.elevenlabs import READER, VENDOR, without_key
 
+BASE_URL: Final = "https://api.elevenlabs.io"
+KEY_VARIABLE: Final = "ELEVENLABS_API_KEY"
 DEFAULT_MODEL: Final = "eleven_flash_v2_5"
 RACHEL: Final = "21m00Tcm4TlvDq8ikWAM"
 VOICES: Final = {"rachel": RACHEL}
@@ -38,6 +48,15 @@ CONTEXT_IDLE: Final = 180
 _DIALOGUE_MODELS = ("eleven_v3", "eleven_v4")
 
 
+_BY_CODE: Final[dict[str, type[ProviderError]]] = {
+    "invalid_api_key": AuthFailed,
+    "quota_exceeded": QuotaExceeded,
+    "max_active_conversations": RateLimited,
+    "rate_limit_exceeded": RateLimited,
+    "input_timeout_exceeded": ConnectionFailed,
+}
+
+
 @with_config(ConfigDict(extra="forbid"))
 class VoiceSettings(TypedDict):
     """How the voice speaks; what is left out is the voice's own."""
@@ -57,17 +76,22 @@ def has_sockets(model: str) -> bool:
     return not model.startswith(_DIALOGUE_MODELS)
 
 
+def headers(api_key: str) -> list[tuple[str, str]]:
+    """What opens the service."""
+    return [("xi-api-key", api_key)]
+
+
 # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def stream_path(voice_id: str) -> str:
     """Where one text is spoken over HTTP, with the times of its characters."""
-    return f"/v1/text-to-speech/{segment(voice_id)}/stream/with-timestamps"
+    return f"/v1/text-to-speech/{quote(voice_id, safe='')}/stream/with-timestamps"
 
 
 def socket_path(voice_id: str) -> str:
     """Where a WebSocket with many contexts is opened."""
-    return f"/v1/text-to-speech/{segment(voice_id)}/multi-stream-input"
+    return f"/v1/text-to-speech/{quote(voice_id, safe='')}/multi-stream-input"
 
 
 def socket_query(
@@ -231,20 +255,10 @@ def read_characters(alignment: Fields) -> Characters | None:
 
 def error_from(failed: Failed) -> ProviderError:
     """What the vendor said, as an error that can be raised."""
-    kind = BY_CODE.get(failed.error)
-    if kind is None and failed.error == "max_active_conversations":
-        kind = RateLimited
+    kind = _BY_CODE.get(failed.error)
     if kind is None:
         kind = RequestRejected if failed.code in {1003, 1007, 1008} else ProviderUnavailable
-    return kind(failed.message or failed.error, failed.error, vendor=VENDOR)
-
-
-def error_from_close(code: int, reason: str) -> ProviderError:
-    """What a close code says; which codes there are is not documented, so only what the reason names counts."""
-    named = next((kind for name, kind in BY_CODE.items() if name in reason), None)
-    if named is None and "quota" in reason:
-        named = QuotaExceeded
-    return (named or ProviderUnavailable)(reason or f"the connection ended with code {code}", str(code), vendor=VENDOR)
+    return kind(without_key(failed.message) or failed.error, failed.error, vendor=VENDOR)
 
 
 def _texts(fields: Fields, name: str) -> tuple[str, ...]:
