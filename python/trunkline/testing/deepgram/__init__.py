@@ -1,0 +1,5 @@
+"""Deepgram, simulated on loopback."""
+
+from trunkline.testing.deepgram.server import DeepgramSimulator
+
+__all__ = ["DeepgramSimulator"]
