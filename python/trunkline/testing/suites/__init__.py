@@ -2,5 +2,6 @@
 
 from trunkline.testing.suites.realtime import RealtimeProviderSuite
 from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
+from trunkline.testing.suites.tts import TextToSpeechSuite
 
-__all__ = ["RealtimeProviderSuite", "Scene", "Trouble", "Vendor"]
+__all__ = ["RealtimeProviderSuite", "Scene", "TextToSpeechSuite", "Trouble", "Vendor"]
