@@ -10,7 +10,6 @@ import anyio.abc
 
 from trunkline.errors import (
     ConnectionFailed,
-    LocalProtocolError,
     ProviderError,
     RemoteProtocolError,
     TransportError,
@@ -18,8 +17,6 @@ from trunkline.errors import (
 from trunkline.transport import MessageStream
 from trunkline.transport.error_map import ConnectionErrors
 from trunkline.tts.pieces import PieceQueue
-from trunkline.tts.provider import SpeechPiece
-from trunkline.tts.text import is_speakable
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +26,7 @@ _GOODBYE = 1.0  # seconds that the last message may take
 
 
 class LinkUtterance(ABC):
-    """An answer that is spoken over a connection.
+    """An answer as far as it is spoken over one connection.
 
     Args:
         link: The connection.
@@ -40,47 +37,30 @@ class LinkUtterance(ABC):
         self.queue = queue
         self.finished = False
         self.begun = False
-        self._link = link
+        self.link = link
 
-    def __aiter__(self) -> "LinkUtterance":
-        return self
-
-    async def __anext__(self) -> SpeechPiece:
-        piece = await self.queue.next()
-        if piece is None:
-            raise StopAsyncIteration
-        return piece
-
-    async def send(self, sentence: str) -> None:
-        """Speak a sentence after those before it; see `Utterance`."""
-        if self.finished:
-            raise LocalProtocolError("the utterance is finished")
-        self._check()
-        text = sentence.strip()
-        if not is_speakable(text):
-            return
-        self.queue.expect()
-        messages = self.say(text)
-        self.begun = True
-        await self._link.send(*messages)
+    async def send(self, text: str) -> None:
+        """Speak a text that can be said, after those before it; what goes wrong ends the queue."""
+        if not self.queue.is_over:
+            self.queue.expect()
+            messages = self.say(text)
+            self.begun = True
+            await self._send(messages)
 
     async def finish(self) -> None:
-        """Say that no more sentences come; see `Utterance`."""
-        if self.finished:
-            return
-        self._check()
+        """Say that no more texts come."""
         self.finished = True
         if not self.begun:
             self.queue.end()
-            return
-        self.queue.expect(last=True)
-        await self._link.send(*self.last())
+        elif not self.queue.is_over:
+            self.queue.expect(last=True)
+            await self._send(self.last())
 
-    def _check(self) -> None:
-        if self.queue.error is not None:
-            raise self.queue.error
-        if self.queue.is_over:
-            raise LocalProtocolError("the utterance is over")
+    async def _send(self, messages: Sequence[str]) -> None:
+        try:
+            await self.link.send(*messages)
+        except ProviderError as error:
+            self.queue.end(error)
 
     @abstractmethod
     def say(self, text: str) -> Sequence[str]:

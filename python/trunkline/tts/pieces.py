@@ -1,6 +1,7 @@
 """Pieces of speech on their way from the vendor to whoever plays them."""
 
 from collections import deque
+from typing import Final
 
 import anyio
 
@@ -8,6 +9,9 @@ from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
 from trunkline.errors import ConnectionFailed, DeadlineExceeded, ProviderError
 from trunkline.tts.provider import SpeechPiece, SpokenWord
+
+TIMEOUT: Final = "timeout"
+"""The code of the error where the vendor says nothing."""
 
 
 class PieceQueue:
@@ -103,6 +107,6 @@ class PieceQueue:
             await self._changed.wait()
         if deadline.cancelled_caught:
             late = DeadlineExceeded("speaking a text", self._patience)
-            error = ConnectionFailed(str(late), "timeout", vendor=self._vendor)
+            error = ConnectionFailed(str(late), TIMEOUT, vendor=self._vendor)
             error.__cause__ = late
             self.end(error)

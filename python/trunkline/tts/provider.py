@@ -74,18 +74,15 @@ class Utterance(Protocol):
         The engine may begin at once, so send whole sentences or clauses. White space around it does not matter; a text without anything
         to say is left out, and counts as a sentence.
 
+        Failures of the vendor are told to whoever iterates, after the audio that came before them.
+
         Raises:
-            ProviderError: The vendor could not be reached or has failed.
             LocalProtocolError: The utterance is finished or over.
         """
         ...
 
     async def finish(self) -> None:
-        """Say that no more sentences come; the iteration ends after the audio of the last. Any number of times.
-
-        Raises:
-            ProviderError: As for `send`.
-        """
+        """Say that no more sentences come; the iteration ends after the audio of the last. Any number of times."""
         ...
 
     def __aiter__(self) -> AsyncIterator[SpeechPiece]:

@@ -150,8 +150,6 @@ class SentenceUtterance:
         self._changed.set()
 
     def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
         if self._closed:
             raise LocalProtocolError("the utterance is over")
 
