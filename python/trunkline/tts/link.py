@@ -157,6 +157,8 @@ class SpeechLink(ABC):
             for message in messages:
                 await self._stream.send(message)
         except TransportError as cause:
+            self._fail(self._ended(cause))
+            self._scope.cancel()  # the reader may not have noticed yet
             raise self.failure or self._ended(cause) from cause
 
     async def tell(self, *messages: str) -> None:
