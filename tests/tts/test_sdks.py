@@ -4,6 +4,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 
 import anyio.to_thread
+import httpx
 import pytest
 from deepgram import AsyncDeepgramClient, DeepgramClient
 from deepgram.environment import DeepgramClientEnvironment
@@ -18,7 +19,13 @@ from trunkline.testing.elevenlabs import ElevenLabsSimulator
 from trunkline.testing.faults import RefuseUpgrade
 from trunkline.testing.openai_http import OpenAISimulator
 
-pytestmark = pytest.mark.anyio
+# The SDKs use what websockets calls old, and leave generators to be collected.
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 HELLO = "Hello there."  # 12 characters, 720 ms
@@ -31,8 +38,8 @@ def environment(url: str) -> DeepgramClientEnvironment:
 
 
 async def test_elevenlabs_streams_over_http() -> None:
-    async with ElevenLabsSimulator(api_key="test") as vendor:
-        client = AsyncElevenLabs(api_key="test", base_url=vendor.url)
+    async with ElevenLabsSimulator(api_key="test") as vendor, httpx.AsyncClient() as http:
+        client = AsyncElevenLabs(api_key="test", base_url=vendor.url, httpx_client=http)
         audio = client.text_to_speech.stream(VOICE, text=HELLO, output_format="ulaw_8000")
         assert len(b"".join([chunk async for chunk in audio])) == MULAW_BYTES
         timed = client.text_to_speech.stream_with_timestamps(VOICE, text=HELLO, output_format="ulaw_8000")
@@ -42,8 +49,8 @@ async def test_elevenlabs_streams_over_http() -> None:
 
 
 async def test_elevenlabs_errors_are_read() -> None:
-    async with ElevenLabsSimulator(api_key="test", voices=[VOICE]) as vendor:
-        client = AsyncElevenLabs(api_key="wrong", base_url=vendor.url)
+    async with ElevenLabsSimulator(api_key="test", voices=[VOICE]) as vendor, httpx.AsyncClient() as http:
+        client = AsyncElevenLabs(api_key="wrong", base_url=vendor.url, httpx_client=http)
         with pytest.raises(ApiError) as caught:
             _ = [chunk async for chunk in client.text_to_speech.stream(VOICE, text=HELLO, output_format="ulaw_8000")]
         assert caught.value.status_code == 401
@@ -54,14 +61,16 @@ async def test_elevenlabs_errors_are_read() -> None:
 
 async def test_elevenlabs_streams_over_a_socket() -> None:
     def speak(url: str) -> int:
-        client = ElevenLabs(api_key="test", base_url=url)
+        http = httpx.Client()
+        client = ElevenLabs(api_key="test", base_url=url, httpx_client=http)
         client.text_to_speech._ws_base_url = url.replace("http", "ws")  # the client forces TLS otherwise
 
         def text() -> Iterator[str]:
             yield from ("Hello ", "there. ")
 
         audio = client.text_to_speech.convert_realtime(VOICE, text=text(), output_format="ulaw_8000")
-        return len(b"".join(audio))
+        with http:
+            return len(b"".join(audio))
 
     async with ElevenLabsSimulator() as vendor:
         length = await anyio.to_thread.run_sync(speak, vendor.url)
@@ -92,8 +101,8 @@ async def test_openai_streams_speech() -> None:
 
 
 async def test_deepgram_streams_over_http() -> None:
-    async with DeepgramSimulator(api_key="test") as vendor:
-        client = AsyncDeepgramClient(api_key="test", environment=environment(vendor.url))
+    async with DeepgramSimulator(api_key="test") as vendor, httpx.AsyncClient() as http:
+        client = AsyncDeepgramClient(api_key="test", environment=environment(vendor.url), httpx_client=http)
         audio = client.speak.v1.audio.generate(
             text=HELLO, model="aura-2-thalia-en", encoding="mulaw", sample_rate=8000, container="none"
         )
@@ -102,10 +111,11 @@ async def test_deepgram_streams_over_http() -> None:
 
 async def test_deepgram_speaks_over_a_socket() -> None:
     def speak(url: str) -> tuple[list[str], int]:
-        client = DeepgramClient(api_key="test", environment=environment(url))
+        http = httpx.Client()
+        client = DeepgramClient(api_key="test", environment=environment(url), httpx_client=http)
         kinds: list[str] = []
         length = 0
-        with client.speak.v1.connect(model="aura-2-thalia-en", encoding="mulaw", sample_rate=8000) as line:
+        with http, client.speak.v1.connect(model="aura-2-thalia-en", encoding="mulaw", sample_rate=8000) as line:
             line.send_text(SpeakV1Text(text=HELLO))
             line.send_flush()
             while "Flushed" not in kinds:
