@@ -95,8 +95,9 @@ class SentenceUtterance:
         self._spoken = spoken
         self._new_queue = new_queue
         self._format = audio_format
-        self._turns = anyio.Semaphore(ahead)
+        self._ahead = ahead
         self._sentences: list[PieceQueue] = []
+        self._spoken_to_end: list[anyio.Event] = []
         self._current = 0
         self._given_bytes = 0  # of all sentences
         self._offset_bytes = 0  # where the current sentence begins
@@ -111,13 +112,16 @@ class SentenceUtterance:
         if self._finished:
             raise LocalProtocolError("the utterance is finished")
         queue = self._new_queue()
+        over = anyio.Event()
         self._sentences.append(queue)
+        self._spoken_to_end.append(over)
         self._changed.set()
         text = sentence.strip()
         if is_speakable(text):
-            self._tasks.start_soon(self._speak, text, queue)
+            self._tasks.start_soon(self._speak, text, len(self._sentences) - 1)
         else:
             queue.end()
+            over.set()
 
     async def finish(self) -> None:
         """Say that no more sentences come; see `Utterance`."""
@@ -160,20 +164,21 @@ class SentenceUtterance:
         words = tuple(SpokenWord(word.text, word.start_ms + offset_ms, word.end_ms + offset_ms) for word in piece.words)
         return SpeechPiece(piece.audio, words, self._current)
 
-    async def _speak(self, text: str, queue: PieceQueue) -> None:
-        async with self._turns:  # first come, first served: the sentence that is waited for is among those that run
-            if self._error is not None:
-                queue.end(self._error)
-                return
+    async def _speak(self, text: str, number: int) -> None:
+        """Speak a sentence once the one that lies `ahead` before it is over: in order, however the tasks are run."""
+        queue = self._sentences[number]
+        if number >= self._ahead:
+            await self._spoken_to_end[number - self._ahead].wait()
+        failure = self._error  # of an earlier sentence: this one would come without what goes before it
+        if failure is None:
             try:
                 async with aclosing(self._spoken(text)) as pieces:
                     async for piece in pieces:
                         queue.put(piece.audio, piece.words)
             except ProviderError as error:
-                self._error = error
-                queue.end(error)
-            else:
-                queue.end()
+                failure = self._error = error
+        queue.end(failure)
+        self._spoken_to_end[number].set()
 
 
 @asynccontextmanager

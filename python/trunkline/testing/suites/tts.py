@@ -9,13 +9,14 @@ Under pytest the class is collected like any other, with anyio's plugin (`anyio_
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 
 from trunkline.audio import GEMINI_INPUT, TWILIO, AudioFormat
 from trunkline.errors import LocalProtocolError
+from trunkline.testing.suites.realtime_listener import expect
 from trunkline.tts.provider import SpeechPiece, SpeechSession, TextToSpeech, synthesize
 
 FIRST = "Good day, this is the bakery."
@@ -49,18 +50,24 @@ class TextToSpeechSuite:
                 yield tts, session
 
     async def test_sentences_are_spoken_in_order_to_their_end(self) -> None:
+        """Sentences are spoken in order to their end."""
         async with self.session() as (tts, session):
             pieces = await spoken(session, FIRST, SECOND)
             alone = [len(audio_of(await spoken(session, text))) for text in (FIRST, SECOND)]
-            assert abs(len(audio_of(pieces)) - sum(alone)) <= self.tolerance * sum(alone), (
-                "a part is missing, or is too much"
+            expect(
+                abs(len(audio_of(pieces)) - sum(alone)) <= self.tolerance * sum(alone),
+                "a part is missing, or is too much",
             )
             if tts.capabilities.sentences:
                 numbers = [piece.sentence for piece in pieces]
-                assert numbers == sorted(numbers, key=lambda number: -1 if number is None else number)
-                assert set(numbers) == {0, 1}
+                expect(
+                    numbers == sorted(numbers, key=lambda number: -1 if number is None else number),
+                    "the sentences are told out of order",
+                )
+                expect(set(numbers) == {0, 1}, "not all audio is told to be of one of the two sentences")
 
     async def test_first_audio_comes_before_the_text_is_finished(self) -> None:
+        """First audio comes before the text is finished."""
         async with self.session() as (_, session), session.utterance() as utterance:
             await utterance.send(FIRST)
             piece = await anext(aiter(utterance))
@@ -68,42 +75,62 @@ class TextToSpeechSuite:
                 piece = await anext(aiter(utterance))
             await utterance.send(SECOND)
             await utterance.finish()
-            assert [rest async for rest in utterance], "nothing came behind the first piece"
+            expect([rest async for rest in utterance], "nothing came behind the first piece")
 
     async def test_audio_is_whole_samples_of_the_session_format(self) -> None:
+        """Audio is whole samples of the session format."""
         for wanted in (TWILIO, GEMINI_INPUT, None):
             async with self.session(wanted) as (tts, session):
                 formats = tts.capabilities.formats
-                assert session.output_format in formats
+                expect(session.output_format in formats, "the session has a format that the engine does not name")
                 if wanted in formats:
-                    assert session.output_format == wanted, "the format that was asked for is there, but is not given"
+                    expect(session.output_format == wanted, "the format that was asked for is there, but is not given")
                 pieces = await spoken(session, FIRST)
-                assert all(len(piece.audio) % session.output_format.sample_bytes == 0 for piece in pieces)
+                expect(
+                    all(len(piece.audio) % session.output_format.sample_bytes == 0 for piece in pieces),
+                    "a piece ends within a sample",
+                )
                 seconds = session.output_format.duration_ms(len(audio_of(pieces))) / 1000
-                assert 0.5 < seconds < 10, (
-                    f"a sentence of two seconds lasts {seconds:.1f} s: the format is not what it says"
+                expect(
+                    0.5 < seconds < 10,
+                    f"a sentence of two seconds lasts {seconds:.1f} s: the format is not what it says",
                 )
 
     async def test_words_are_told_with_their_times(self) -> None:
+        """Words are told with their times."""
         async with self.session() as (tts, session):
             pieces = await spoken(session, FIRST, SECOND)
             words = [word for piece in pieces for word in piece.words]
             if not tts.capabilities.word_timings:
-                assert not words
+                expect(not words, "words are told, though the capabilities say they are not")
                 return
-            assert [word.text for word in words] == f"{FIRST} {SECOND}".split()
+            expect(
+                [word.text for word in words] == f"{FIRST} {SECOND}".split(),
+                "the words are not those of the text",
+            )
             duration_ms = session.output_format.duration_ms(len(audio_of(pieces)))
             starts = [word.start_ms for word in words]
-            assert starts == sorted(starts)
-            assert all(word.start_ms <= word.end_ms <= duration_ms + 100 for word in words)
+            expect(starts == sorted(starts), "the words are told out of order")
+            expect(
+                all(word.start_ms <= word.end_ms <= duration_ms + 100 for word in words),
+                "a word ends before it begins, or after the audio",
+            )
 
     async def test_nothing_to_say_is_no_audio(self) -> None:
+        """Nothing to say is no audio."""
         async with self.session() as (_, session):
-            assert await spoken(session) == []
-            assert audio_of(await spoken(session, "", "  ", "…")) == b""
-            assert audio_of(await spoken(session, " ", FIRST))
+            expect(await spoken(session) == [], "something came of an utterance without a text")
+            expect(
+                audio_of(await spoken(session, "", "  ", "…")) == b"",
+                "something was spoken of texts that cannot be said",
+            )
+            expect(
+                audio_of(await spoken(session, " ", FIRST)),
+                "a text behind an empty one was not spoken",
+            )
 
     async def test_leaving_early_drops_the_rest(self) -> None:
+        """Leaving early drops the rest."""
         async with self.session() as (_, session):
             whole = len(audio_of(await spoken(session, SECOND)))
             for _ in range(3):
@@ -112,9 +139,10 @@ class TextToSpeechSuite:
                     await utterance.send(THIRD)
                     await anext(aiter(utterance))
                 after = len(audio_of(await spoken(session, SECOND)))
-                assert abs(after - whole) <= self.tolerance * whole, "what was given up is heard in the next utterance"
+                expect(abs(after - whole) <= self.tolerance * whole, "what was given up is heard in the next utterance")
 
     async def test_leaving_a_finished_utterance_early_drops_the_rest(self) -> None:
+        """Leaving a finished utterance early drops the rest."""
         async with self.session() as (_, session):
             whole = len(audio_of(await spoken(session, SECOND)))
             async with session.utterance() as utterance:
@@ -122,15 +150,20 @@ class TextToSpeechSuite:
                 await utterance.finish()
                 await anext(aiter(utterance))
             after = len(audio_of(await spoken(session, SECOND)))
-            assert abs(after - whole) <= self.tolerance * whole
+            expect(
+                abs(after - whole) <= self.tolerance * whole,
+                "what was given up is heard in the next utterance",
+            )
 
     async def test_an_utterance_that_nothing_was_said_in_may_be_left(self) -> None:
+        """An utterance that nothing was said in may be left."""
         async with self.session() as (_, session):
             async with session.utterance():
                 pass
-            assert audio_of(await spoken(session, FIRST))
+            expect(audio_of(await spoken(session, FIRST)), "the next utterance is not spoken")
 
     async def test_a_cancelled_reader_leaves_the_session_usable(self) -> None:
+        """A cancelled reader leaves the session usable."""
         async with self.session() as (_, session):
             with anyio.CancelScope() as scope:
                 async with session.utterance() as utterance:
@@ -138,9 +171,10 @@ class TextToSpeechSuite:
                     await anext(aiter(utterance))
                     scope.cancel()
                     await anyio.sleep_forever()
-            assert audio_of(await spoken(session, SECOND))
+            expect(audio_of(await spoken(session, SECOND)), "the next utterance is not spoken")
 
     async def test_an_error_of_the_block_comes_out_as_it_is(self) -> None:
+        """An error of the block comes out as it is."""
         failure = RuntimeError("the block failed")
         caught: Exception | None = None
         try:
@@ -149,26 +183,32 @@ class TextToSpeechSuite:
                 raise failure
         except RuntimeError as error:
             caught = error
-        assert caught is failure
+        expect(caught is failure, "the error of the block came out as another one")
 
     async def test_one_utterance_at_a_time(self) -> None:
+        """One utterance at a time."""
         async with self.session() as (_, session), session.utterance() as utterance:
-            assert await refuses(session.utterance().__aenter__)
+            expect(
+                await refuses(session.utterance().__aenter__),
+                "a second utterance was begun",
+            )
             await utterance.send(FIRST)
             await utterance.finish()
-            assert [piece async for piece in utterance]
+            expect([piece async for piece in utterance], "the first utterance is not spoken")
 
     async def test_misuse_is_told(self) -> None:
+        """Misuse is told."""
         async with self.session() as (_, session):
             async with session.utterance() as utterance:
                 await utterance.send(FIRST)
                 await utterance.finish()
                 await utterance.finish()
-                assert await refuses(lambda: utterance.send(SECOND)), "a text after the last one"
-            assert await refuses(lambda: utterance.send(SECOND)), "a text after the end"
-        assert await refuses(session.utterance().__aenter__), "an utterance of a session that is over"
+                expect(await refuses(lambda: utterance.send(SECOND)), "a text after the last one")
+            expect(await refuses(lambda: utterance.send(SECOND)), "a text after the end")
+        expect(await refuses(session.utterance().__aenter__), "an utterance of a session that is over")
 
     async def test_sessions_do_not_disturb_each_other(self) -> None:
+        """Sessions do not disturb each other."""
         lengths: dict[str, int] = {}
 
         async def speak(tts: TextToSpeech, text: str) -> None:
@@ -181,12 +221,16 @@ class TextToSpeechSuite:
                 async with anyio.create_task_group() as tasks:
                     for text in alone:
                         tasks.start_soon(speak, tts, text)
-        assert all(abs(lengths[text] - alone[text]) <= self.tolerance * alone[text] for text in alone)
+        expect(
+            all(abs(lengths[text] - alone[text]) <= self.tolerance * alone[text] for text in alone),
+            "sessions that speak at the same time change each other",
+        )
 
     async def test_closing_the_engine_twice_is_harmless(self) -> None:
+        """Closing the engine twice is harmless."""
         with anyio.fail_after(self.patience):
             async with self.engine() as tts:
-                assert tts.name
+                expect(tts.name, "the engine has no name")
                 await tts.aclose()
                 await tts.aclose()
 
@@ -205,9 +249,8 @@ def audio_of(pieces: list[SpeechPiece]) -> bytes:
     return b"".join(piece.audio for piece in pieces)
 
 
-async def refuses(step: object) -> bool:
+async def refuses(step: Callable[[], Awaitable[object]]) -> bool:
     """Whether a step raises `LocalProtocolError`."""
-    assert callable(step)
     try:
         await step()
     except LocalProtocolError:
