@@ -16,6 +16,7 @@ import anyio
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.testing.brain import Brain
 from trunkline.testing.faults import Fault, FaultAtTheDoor, FaultScript, HangInHandshake, RefuseUpgrade
+from trunkline.testing.invented_speech import Voice
 from trunkline.testing.line import Codec, Journal, Line
 from trunkline.testing.tls import loopback_tls
 from trunkline.transport.http.limits import ServerLimits
@@ -63,6 +64,7 @@ class VendorSimulator:
         manners: How the vendor turns clients away.
         interfaces: Each gives the routes of one of the vendor's interfaces.
         prefix: What `url` ends with.
+        voice: How it speaks where it is given a text (`Voice`).
         clock: Where the service's time comes from; the network itself lives in real time.
         tls: True to serve TLS with a certificate of its own (needs the extra `testing`); or a context to serve it with.
         port: 0 for any free one.
@@ -79,6 +81,7 @@ class VendorSimulator:
         manners: Manners,
         interfaces: Iterable[Callable[["VendorSimulator"], Iterable[Route]]],
         prefix: str = "",
+        voice: Voice | None = None,
         clock: Clock = SYSTEM_CLOCK,
         tls: ssl.SSLContext | bool = False,
         port: int = 0,
@@ -86,6 +89,7 @@ class VendorSimulator:
         self.brain = brain
         self.transcripts = None if transcripts is None else iter(transcripts)
         self.manners = manners
+        self.voice = voice or Voice()
         self.clock = clock
         self.received: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
@@ -121,6 +125,10 @@ class VendorSimulator:
     def script(self, faults: Iterable[Fault]) -> None:
         """Let these faults happen, each when its event comes and the one before it has happened. Each request is at the door."""
         self._script.extend(faults)
+
+    def due(self, event: str) -> Fault | None:
+        """The fault that happens at this event of an answer over HTTP, if one does."""
+        return self._script.due(event)
 
     def upgrade(self, codec: Codec, run: Callable[[Line], Awaitable[None]]) -> Upgrade:
         """Accept a WebSocket; `run` serves its line until it returns, `write()` included."""

@@ -2,13 +2,19 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import anyio.to_thread
 
+from trunkline.audio import AudioFormat
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig, ProviderUnavailable
 from trunkline.tts.espeak import CONTROL, Clause, Espeak
+from trunkline.tts.provider import SpeechCapabilities, SpeechPiece, SpeechSession, SpokenWord
+from trunkline.tts.sentences import sentence_session
 
 _LONGEST_CHUNK = 400  # characters: some 30 ms of work, so that others get their turn and a cancellation is noticed
 _SENTENCE = re.compile(r".+?(?:[.!?]+(?=\s)|$)", re.DOTALL)
@@ -17,15 +23,6 @@ _TOKEN = re.compile(
 )  # a sign that stands alone is not said: its time is the next word's
 _RATES = range(80, 451)
 _PITCHES = range(101)
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenWord:
-    """A word of the text, as written there, and when it is heard; its end includes the pause before the next."""
-
-    text: str
-    start_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,11 @@ class LocalSynthesizer:
         self._rate_wpm = rate_wpm
         self._pitch = pitch
 
+    @property
+    def sample_rate(self) -> int:
+        """Of what it speaks, in hertz."""
+        return self._espeak.sample_rate
+
     async def synthesize(self, text: str) -> Speech:
         """Speak a text; markup and control characters have no meaning in it, and a text without words gives no audio.
 
@@ -90,6 +92,52 @@ class LocalSynthesizer:
         if clause is None:
             raise ProviderUnavailable("espeak-ng", "synthesis failed")
         return clause
+
+
+class LocalTTS:
+    """The local voice as an engine: no key, no network; the times of all words.
+
+    Args:
+        voice_id: An espeak-ng voice, with or without a variant: "en-us", "en-us+f3".
+        rate_wpm: Words per minute, 80 to 450.
+        pitch: 0 (deep) to 100 (high); 50 is the voice's own.
+        clock: Where time comes from.
+
+    Raises:
+        MissingExtra: The extra `local` is not installed.
+        InvalidConfig: The voice is not known, or a number is out of its range.
+        ProviderUnavailable: espeak-ng cannot read its data.
+    """
+
+    def __init__(
+        self, *, voice_id: str = "en-us", rate_wpm: int = 150, pitch: int = 50, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._voice = LocalSynthesizer(voice=voice_id, rate_wpm=rate_wpm, pitch=pitch)
+        self._format = AudioFormat("linear16", self._voice.sample_rate)
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Its name, as in the registry."""
+        return "local"
+
+    @property
+    def capabilities(self) -> SpeechCapabilities:
+        """What it can do."""
+        return SpeechCapabilities(formats=(self._format,), word_timings=True, sentences=True)
+
+    def open(self, output_format: AudioFormat | None = None) -> AbstractAsyncContextManager[SpeechSession]:
+        """Open the voice of one call; see `TextToSpeech`."""
+        return sentence_session(
+            self._spoken, self.capabilities.nearest(output_format), vendor=self.name, ahead=1, clock=self._clock
+        )
+
+    async def aclose(self) -> None:
+        """Nothing is kept."""
+
+    async def _spoken(self, text: str) -> AsyncGenerator[SpeechPiece]:
+        speech = await self._voice.synthesize(text)
+        yield SpeechPiece(speech.pcm, speech.words)
 
 
 def _chunks(text: str) -> list[str]:

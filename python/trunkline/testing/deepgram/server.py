@@ -7,11 +7,17 @@ from uuid import uuid4
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.testing.brain import Brain, ScriptedBrain
-from trunkline.testing.deepgram import flux, listen
+from trunkline.testing.deepgram import flux, listen, speak, speak_socket
+from trunkline.testing.invented_speech import Voice
 from trunkline.testing.vendor_simulator import VendorSimulator
 from trunkline.transport.http.routing import Request, Response, Route
 
-INTERFACES: list[Callable[[VendorSimulator], Iterable[Route]]] = [listen.routes, flux.routes]
+INTERFACES: list[Callable[[VendorSimulator], Iterable[Route]]] = [
+    listen.routes,
+    flux.routes,
+    speak.routes,
+    speak_socket.routes,
+]
 """Each gives the routes of one interface; a further one is added here."""
 
 
@@ -41,18 +47,23 @@ class DeepgramManners:
 
 
 class DeepgramSimulator(VendorSimulator):
-    """Deepgram's service on loopback (`VendorSimulator`): Nova at `/v1/listen`, Flux at `/v2/listen`.
+    """Deepgram's service on loopback (`VendorSimulator`).
+
+    It hears at `/v1/listen` (Nova) and `/v2/listen` (Flux), and speaks at `/v1/speak` (Aura), over HTTP and WebSocket.
 
         async with DeepgramSimulator(transcripts=["when do you open"]) as vendor:
             stt = DeepgramSTT(api_key="any", base_url=vendor.url)
+            tts = DeepgramTTS(api_key="any", base_url=vendor.url)
 
-    Time is that of the audio: a caller who sends nothing says nothing, however long it takes.
+    Its hearing's time is that of the audio: a caller who sends nothing says nothing, however long it takes. It speaks raw formats;
+    `voice.spoken` holds each text that was spoken, in order.
 
     Args:
         brain: Hears; by default all that is loud is speech.
         transcripts: What callers say, utterance after utterance; without them the brain understands.
         api_key: The key that is accepted; None for any.
         access_token: The short-lived token that is accepted after `Bearer`; None for none.
+        voice: How it speaks.
         clock: See `VendorSimulator`, as for the rest.
         tls: See there.
         port: See there.
@@ -65,6 +76,7 @@ class DeepgramSimulator(VendorSimulator):
         transcripts: Iterable[str] | None = None,
         api_key: str | None = None,
         access_token: str | None = None,
+        voice: Voice | None = None,
         clock: Clock = SYSTEM_CLOCK,
         tls: ssl.SSLContext | bool = False,
         port: int = 0,
@@ -74,6 +86,7 @@ class DeepgramSimulator(VendorSimulator):
             transcripts=transcripts,
             manners=DeepgramManners(api_key, access_token),
             interfaces=INTERFACES,
+            voice=voice,
             clock=clock,
             tls=tls,
             port=port,

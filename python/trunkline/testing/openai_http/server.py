@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.testing.brain import Brain, ScriptedBrain
+from trunkline.testing.invented_speech import Voice
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai_http import transcriptions
+from trunkline.testing.openai_http import speech, transcriptions
 from trunkline.testing.vendor_simulator import VendorSimulator
 from trunkline.transport.http.routing import Request, Response, Route
 
-INTERFACES: list[Callable[[VendorSimulator], Iterable[Route]]] = [transcriptions.routes]
+INTERFACES: list[Callable[[VendorSimulator], Iterable[Route]]] = [transcriptions.routes, speech.routes]
 """Each gives the routes of one interface; a further one is added here."""
 
 _KINDS = {401: "invalid_request_error", 429: "requests"}
@@ -41,15 +42,19 @@ class OpenAIManners:
 
 
 class OpenAISimulator(VendorSimulator):
-    """OpenAI's HTTP interfaces on loopback (`VendorSimulator`): transcriptions.
+    """OpenAI's HTTP interfaces on loopback (`VendorSimulator`): transcriptions and speech.
 
         async with OpenAISimulator(transcripts=["when do you open"]) as vendor:
             stt = OpenAISTT(api_key="any", base_url=vendor.url)
+            tts = OpenAITTS(api_key="any", base_url=vendor.url)
+
+    `voice.spoken` holds each text that was spoken, in order.
 
     Args:
-        brain: Hears, decides and speaks; by default all that is loud is speech, and nothing is answered.
+        brain: Hears; by default all that is loud is speech.
         transcripts: What callers say, utterance after utterance; without them the brain understands.
         api_key: The key that is accepted; None for any.
+        voice: How it speaks.
         clock: See `VendorSimulator`, as for the rest.
         tls: See there.
         port: See there.
@@ -61,6 +66,7 @@ class OpenAISimulator(VendorSimulator):
         brain: Brain | None = None,
         transcripts: Iterable[str] | None = None,
         api_key: str | None = None,
+        voice: Voice | None = None,
         clock: Clock = SYSTEM_CLOCK,
         tls: ssl.SSLContext | bool = False,
         port: int = 0,
@@ -71,6 +77,7 @@ class OpenAISimulator(VendorSimulator):
             manners=OpenAIManners(api_key),
             interfaces=INTERFACES,
             prefix="/v1",
+            voice=voice,
             clock=clock,
             tls=tls,
             port=port,

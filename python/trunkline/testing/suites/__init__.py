@@ -4,6 +4,7 @@ from trunkline.testing.suites.realtime import RealtimeProviderSuite
 from trunkline.testing.suites.realtime_stage import Scene, Trouble, Vendor
 from trunkline.testing.suites.stt import SpeechToTextSuite
 from trunkline.testing.suites.stt_stage import SttTrouble, SttVendor
+from trunkline.testing.suites.tts import TextToSpeechSuite
 
 __all__ = [
     "RealtimeProviderSuite",
@@ -11,6 +12,7 @@ __all__ = [
     "SpeechToTextSuite",
     "SttTrouble",
     "SttVendor",
+    "TextToSpeechSuite",
     "Trouble",
     "Vendor",
 ]

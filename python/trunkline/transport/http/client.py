@@ -1,29 +1,41 @@
-"""An HTTP client for the vendors' REST interfaces: one deadline, bounded bodies, typed errors. httpx is imported when it is first used."""
+"""An HTTP client for the vendors' REST interfaces: deadlines, bounded or streamed bodies, retries, typed errors.
+
+httpx is imported when it is first used.
+"""
 
 import json as json_module
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlencode, urljoin, urlsplit
-
-import anyio
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
     InvalidConfig,
-    MessageTooLarge,
     RemoteProtocolError,
 )
+from trunkline.transport.backoff import Backoff
 from trunkline.transport.http.headers import Headers
+from trunkline.transport.http.streaming import HttpStream, innermost
 from trunkline.transport.proxy import ENVIRONMENT, Proxy, proxy_to
 from trunkline.transport.tls import system_trust
+from trunkline.transport.websocket.client import retry_after
 
 if TYPE_CHECKING:
     import httpx
+
+REFUSED_FOR_NOW: Final = frozenset({429, 503})
+"""The server did not take the request: it may be sent again, whatever it asks for."""
+
+FAILED: Final = frozenset({500, 502, 504})
+"""The server failed, perhaps after it did what was asked: only what may be done twice is sent again."""
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+"""Methods that may be sent twice (RFC 9110 section 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,11 @@ class HttpClient:
         proxy: The address of an HTTP proxy to go through, with user and password if it needs them; "environment" goes by the usual
             variables, as model providers do (`transport.proxy`); None goes directly.
         max_body: Bytes that an answer may have.
+        keep_alive: Seconds that a connection is kept after a request.
+        retries: How many more times a request is sent that the server refused for now (429 or 503) or, if it is idempotent, failed on
+            (500, 502, 504, a lost connection). Between two attempts as long as the server's `Retry-After` says, at least as long as
+            `backoff`; an answer for whose repetition the timeout leaves no time is returned as it is.
+        backoff: How long to wait where the server does not say.
         clock: Where time comes from.
     """
 
@@ -85,19 +102,29 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
         proxy: str | None = ENVIRONMENT,
         max_body: int = 16 * 2**20,
+        keep_alive: float = 5.0,
+        retries: int = 0,
+        backoff: Backoff | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._base_url = base_url if not base_url or base_url.endswith("/") else f"{base_url}/"
         self._timeout = timeout
         self._tls = tls
         self._max_body = max_body
+        self._keep_alive = keep_alive
+        self._retries = retries
+        self._backoff = backoff or Backoff()
         self._clock = clock
         self._proxy = proxy
         self._open = False
         self._transports: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
 
-    async def __aenter__(self) -> Self:
+    def open(self) -> None:
+        """Let requests be sent, as `async with` does; for programs that keep the client across functions and call `aclose` themselves."""
         self._open = True
+
+    async def __aenter__(self) -> Self:
+        self.open()
         return self
 
     async def request(
@@ -111,6 +138,7 @@ class HttpClient:
         content: bytes | None = None,
         parts: Sequence[Part] | None = None,
         timeout: float | None = None,
+        idempotent: bool | None = None,
     ) -> HttpResponse:
         """Send one request and read the whole answer.
 
@@ -122,7 +150,8 @@ class HttpClient:
             json: Anything that JSON can hold.
             content: Bytes as they are.
             parts: The fields and files of a `multipart/form-data` body, in their order.
-            timeout: Seconds, in place of the client's.
+            timeout: Seconds, in place of the client's; for all attempts together.
+            idempotent: Whether it may be done twice; None goes by the method.
 
         Raises:
             InvalidConfig: The URL, or the proxy's address, cannot be used.
@@ -130,27 +159,82 @@ class HttpClient:
             MessageTooLarge: The answer is larger than `max_body`.
             DeadlineExceeded: It took longer than the timeout.
         """
-        import httpx
-
-        if not self._open:
-            raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
         sent = list(headers)
         if form is not None:
             content = urlencode(list(form)).encode()
             sent.append(("Content-Type", "application/x-www-form-urlencoded"))
-        whole = urljoin(self._base_url, url)
-        try:
-            request = httpx.Request(method, whole, headers=sent, content=content, json=json, files=_files(parts))
-            where = _origin(whole)
-        except (httpx.InvalidURL, ValueError):
-            raise InvalidConfig("url", "not an address of the form https://host/path") from None
+        request, where = self._built(method, url, headers=sent, content=content, json=json, parts=parts)
         seconds = self._timeout if timeout is None else timeout
         response: HttpResponse | None = None
+        deadline = self._clock.now() + seconds
+        twice = request.method in IDEMPOTENT if idempotent is None else idempotent
         with self._clock.move_on_after(seconds):
-            response = await self._exchange(self._transport_to(whole), request, where)
+            response = await self._attempts(request, where, twice=twice, deadline=deadline)
         if response is None:
             raise DeadlineExceeded(f"{method} {where}", seconds)
         return response
+
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        json: Any = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+    ) -> HttpStream:
+        """Send one request, and read its answer as it comes: `async with await http.stream(…) as answer: …`.
+
+        You must close what is returned.
+
+        Args:
+            method: As in HTTP.
+            url: Absolute, or relative to `base_url`.
+            headers: Besides those that the body needs.
+            json: Anything that JSON can hold; at most one of `json` and `content`.
+            content: Bytes as they are.
+            timeout: Seconds until the answer's headers have come, in place of the client's.
+
+        Raises:
+            As `request`.
+        """
+        import httpx
+
+        request, where = self._built(method, url, headers=list(headers), content=content, json=json)
+        seconds = self._timeout if timeout is None else timeout
+        response: httpx.Response | None = None
+        with self._clock.move_on_after(seconds):
+            response = await self._sent(request, where)
+        if response is None:
+            raise DeadlineExceeded(f"{method} {where}", seconds)
+        return HttpStream(response, where, max_body=self._max_body, clock=self._clock)
+
+    def _built(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: list[tuple[str, str]],
+        content: bytes | None,
+        json: Any,
+        parts: Sequence[Part] | None = None,
+    ) -> "tuple[httpx.Request, str]":
+        """The request, and what may be told of where it goes."""
+        import httpx
+
+        from trunkline.transport.http.body import WholeBody
+
+        if not self._open:
+            raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
+        whole = urljoin(self._base_url, url)
+        try:
+            request = httpx.Request(method, whole, headers=headers, content=content, json=json, files=_files(parts))
+            where = _origin(whole)
+        except (httpx.InvalidURL, ValueError):
+            raise InvalidConfig("url", "not an address of the form https://host/path") from None
+        request.stream = WholeBody(request.read())
+        return request, where
 
     def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
         """What reaches a host: connections of its own for each proxy, and for the direct way."""
@@ -167,32 +251,54 @@ class HttpClient:
                 through = httpx.Proxy(str(proxy), headers=headers, ssl_context=system_trust() if proxy.secure else None)
             # The transport alone: httpx's own client writes whole addresses, keys and all, into its log.
             self._transports[proxy] = httpx.AsyncHTTPTransport(
-                verify=self._tls or system_trust(), trust_env=False, proxy=through
+                verify=self._tls or system_trust(),
+                trust_env=False,
+                proxy=through,
+                limits=httpx.Limits(
+                    max_connections=100, max_keepalive_connections=20, keepalive_expiry=self._keep_alive
+                ),
             )
         return self._transports[proxy]
 
-    async def _exchange(
-        self, transport: "httpx.AsyncHTTPTransport", request: "httpx.Request", where: str
+    async def _attempts(
+        self,
+        request: "httpx.Request",
+        where: str,
+        *,
+        twice: bool,
+        deadline: float,
     ) -> HttpResponse:
+        """Send the request until it is answered for good; `twice` tells whether it may be done twice."""
+        delays = self._backoff.delays()
+        next(delays)  # that of the first attempt
+        for delay, _ in zip(delays, range(self._retries), strict=False):
+            wait = delay
+            try:
+                response = await self._exchange(request, where)
+            except ConnectionLost:
+                if not twice or self._clock.now() + wait >= deadline:
+                    raise
+            else:
+                if response.status not in REFUSED_FOR_NOW and not (twice and response.status in FAILED):
+                    return response
+                wait = max(wait, retry_after(response.headers.get("Retry-After", ""), clock=self._clock) or 0.0)
+                if self._clock.now() + wait >= deadline:
+                    return response
+            await self._clock.sleep_until(self._clock.now() + wait)
+        return await self._exchange(request, where)
+
+    async def _sent(self, request: "httpx.Request", where: str) -> "httpx.Response":
         import httpx
 
         try:
-            response = await transport.handle_async_request(request)
-            try:
-                body = bytearray()
-                # Leaving the loop would leave httpcore's nested generators unfinished; a cancelled read unwinds them all.
-                with anyio.CancelScope() as reading:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > self._max_body:
-                            reading.cancel()
-            finally:
-                await response.aclose()
+            return await self._transport_to(str(request.url)).handle_async_request(request)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
-        if len(body) > self._max_body:
-            raise MessageTooLarge(self._max_body)
-        return HttpResponse(response.status_code, Headers(response.headers.multi_items()), bytes(body))
+            raise ConnectionLost(1006, f"{where}: {innermost(error)}") from error
+
+    async def _exchange(self, request: "httpx.Request", where: str) -> HttpResponse:
+        response = await self._sent(request, where)
+        async with HttpStream(response, where, max_body=self._max_body, clock=self._clock) as answer:
+            return HttpResponse(answer.status, answer.headers, await answer.read())
 
     async def aclose(self) -> None:
         """Close what is open; any number of times."""
@@ -206,7 +312,7 @@ class HttpClient:
         await self.aclose()
 
 
-def _files(parts: "Sequence[Part] | None") -> Any:
+def _files(parts: Sequence[Part] | None) -> Any:
     """Parts in the way that httpx takes them."""
     if parts is None:
         return None
@@ -219,10 +325,3 @@ def _origin(url: str) -> str:
         raise ValueError
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: httpx and httpcore wrap it twice."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What text-to-speech vendors send and are sent."""
