@@ -4,8 +4,9 @@ from trunkline.transport.backoff import Backoff
 from trunkline.transport.http.client import HttpClient, HttpResponse
 from trunkline.transport.http.headers import Headers
 from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import Handler, Request, Response, Route, Upgrade
+from trunkline.transport.http.routing import BodyWriter, CutBody, Handler, Request, Response, Route, SendBody, Upgrade
 from trunkline.transport.http.server import Server
+from trunkline.transport.http.streaming import HttpStream
 from trunkline.transport.memory import MemoryStream, memory_pair
 from trunkline.transport.record import RecordedStream, Recording, read_recording, recorded
 from trunkline.transport.websocket.client import connect_websocket
@@ -13,10 +14,13 @@ from trunkline.transport.websocket.connection import MessageStream, WebSocketCon
 
 __all__ = [
     "Backoff",
+    "BodyWriter",
+    "CutBody",
     "Handler",
     "Headers",
     "HttpClient",
     "HttpResponse",
+    "HttpStream",
     "MemoryStream",
     "MessageStream",
     "RecordedStream",
@@ -24,6 +28,7 @@ __all__ = [
     "Request",
     "Response",
     "Route",
+    "SendBody",
     "Server",
     "ServerLimits",
     "Upgrade",

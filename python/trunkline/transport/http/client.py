@@ -1,4 +1,7 @@
-"""An HTTP client for the vendors' REST interfaces: one deadline, bounded bodies, typed errors. httpx is imported when it is first used."""
+"""An HTTP client for the vendors' REST interfaces: deadlines, bounded or streamed bodies, typed errors.
+
+httpx is imported when it is first used.
+"""
 
 import json as json_module
 import ssl
@@ -8,17 +11,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
-import anyio
-
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
     InvalidConfig,
-    MessageTooLarge,
     RemoteProtocolError,
 )
 from trunkline.transport.http.headers import Headers
+from trunkline.transport.http.streaming import HttpStream, innermost
 from trunkline.transport.proxy import ENVIRONMENT, Proxy, proxy_to
 from trunkline.transport.tls import system_trust
 
@@ -118,27 +119,68 @@ class HttpClient:
             MessageTooLarge: The answer is larger than `max_body`.
             DeadlineExceeded: It took longer than the timeout.
         """
-        import httpx
-
-        if not self._open:
-            raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
         sent = list(headers)
         if form is not None:
             content = urlencode(list(form)).encode()
             sent.append(("Content-Type", "application/x-www-form-urlencoded"))
-        whole = urljoin(self._base_url, url)
-        try:
-            request = httpx.Request(method, whole, headers=sent, content=content, json=json)
-            where = _origin(whole)
-        except (httpx.InvalidURL, ValueError):
-            raise InvalidConfig("url", "not an address of the form https://host/path") from None
+        request, where = self._built(method, url, headers=sent, content=content, json=json)
         seconds = self._timeout if timeout is None else timeout
         response: HttpResponse | None = None
         with self._clock.move_on_after(seconds):
-            response = await self._exchange(self._transport_to(whole), request, where)
+            response = await self._exchange(request, where)
         if response is None:
             raise DeadlineExceeded(f"{method} {where}", seconds)
         return response
+
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        json: Any = None,
+        content: bytes | None = None,
+        timeout: float | None = None,
+    ) -> HttpStream:
+        """Send one request, and read its answer as it comes: `async with await http.stream(…) as answer: …`.
+
+        You must close what is returned.
+
+        Args:
+            method: As in HTTP.
+            url: Absolute, or relative to `base_url`.
+            headers: Besides those that the body needs.
+            json: Anything that JSON can hold; at most one of `json` and `content`.
+            content: Bytes as they are.
+            timeout: Seconds until the answer's headers have come, in place of the client's.
+
+        Raises:
+            As `request`.
+        """
+        import httpx
+
+        request, where = self._built(method, url, headers=list(headers), content=content, json=json)
+        seconds = self._timeout if timeout is None else timeout
+        response: httpx.Response | None = None
+        with self._clock.move_on_after(seconds):
+            response = await self._sent(request, where)
+        if response is None:
+            raise DeadlineExceeded(f"{method} {where}", seconds)
+        return HttpStream(response, where, max_body=self._max_body, clock=self._clock)
+
+    def _built(
+        self, method: str, url: str, *, headers: list[tuple[str, str]], content: bytes | None, json: Any
+    ) -> "tuple[httpx.Request, str]":
+        """The request, and what may be told of where it goes."""
+        import httpx
+
+        if not self._open:
+            raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
+        whole = urljoin(self._base_url, url)
+        try:
+            return httpx.Request(method, whole, headers=headers, content=content, json=json), _origin(whole)
+        except (httpx.InvalidURL, ValueError):
+            raise InvalidConfig("url", "not an address of the form https://host/path") from None
 
     def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
         """What reaches a host: connections of its own for each proxy, and for the direct way."""
@@ -159,28 +201,18 @@ class HttpClient:
             )
         return self._transports[proxy]
 
-    async def _exchange(
-        self, transport: "httpx.AsyncHTTPTransport", request: "httpx.Request", where: str
-    ) -> HttpResponse:
+    async def _sent(self, request: "httpx.Request", where: str) -> "httpx.Response":
         import httpx
 
         try:
-            response = await transport.handle_async_request(request)
-            try:
-                body = bytearray()
-                # Leaving the loop would leave httpcore's nested generators unfinished; a cancelled read unwinds them all.
-                with anyio.CancelScope() as reading:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > self._max_body:
-                            reading.cancel()
-            finally:
-                await response.aclose()
+            return await self._transport_to(str(request.url)).handle_async_request(request)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise ConnectionLost(1006, f"{where}: {_cause(error)}") from error
-        if len(body) > self._max_body:
-            raise MessageTooLarge(self._max_body)
-        return HttpResponse(response.status_code, Headers(response.headers.multi_items()), bytes(body))
+            raise ConnectionLost(1006, f"{where}: {innermost(error)}") from error
+
+    async def _exchange(self, request: "httpx.Request", where: str) -> HttpResponse:
+        response = await self._sent(request, where)
+        async with HttpStream(response, where, max_body=self._max_body, clock=self._clock) as answer:
+            return HttpResponse(answer.status, answer.headers, await answer.read())
 
     async def aclose(self) -> None:
         """Close what is open; any number of times."""
@@ -200,10 +232,3 @@ def _origin(url: str) -> str:
         raise ValueError
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: httpx and httpcore wrap it twice."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return str(error) or type(error).__name__

@@ -19,7 +19,16 @@ from trunkline.clock import Clock
 from trunkline.errors import DeadlineExceeded, TransportError, TrunklineError
 from trunkline.transport.http.headers import Headers
 from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import Handler, Request, Response, Router, Upgrade, refusal
+from trunkline.transport.http.routing import (
+    BodyWriter,
+    CutBody,
+    Handler,
+    Request,
+    Response,
+    Router,
+    Upgrade,
+    refusal,
+)
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED
 from trunkline.transport.websocket.connection import WebSocketConnection
@@ -118,14 +127,20 @@ class Exchange:
             if isinstance(response, Upgrade):
                 await self._upgrade(request, response, self._accepted(request, response))
                 return False
+            if response.writer is not None:
+                return await self._stream_body(request, response, response.writer) and self._may_go_on()
         except Refused as refused:
             response = refused.response
         if not await self._respond(response):
             return False
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        if self._may_go_on():
             return True
         await self._linger()
         return False
+
+    def _may_go_on(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     async def _handled(self, request: Request, handler: Handler) -> Response | Upgrade:
         answer: Response | Upgrade = refusal(503)
@@ -258,18 +273,57 @@ class Exchange:
             data = self._serialized(refusal(500))
         return await self._write(data)
 
-    def _serialized(self, response: Response) -> bytes:
-        body = response.content
+    async def _stream_body(self, request: Request, response: Response, write_body: BodyWriter) -> bool:
+        """Let the response's body be written piece by piece; whether it came to its end."""
+        if not await self._write(self._head(response, None)):
+            return False
+        if self._head_only:
+            return await self._write(self._http.send(h11.EndOfMessage()) or b"")
+        is_whole = False
+
+        async def send(data: bytes) -> None:
+            with suppress(*STREAM_FAILED):
+                if not data or await self._write(self._http.send(h11.Data(data=data)) or b""):
+                    return
+            writing.cancel()
+            await anyio.lowlevel.checkpoint()
+
+        async def watch() -> None:
+            """Whoever waits for an answer says nothing, unless he sends his next request early; else he left."""
+            with suppress(*STREAM_FAILED):
+                if self._http.trailing_data[0] or await self._feed():
+                    return
+            writing.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            writing = tasks.cancel_scope
+            tasks.start_soon(watch)
+            try:
+                await write_body(send)
+                is_whole = True
+            except CutBody:
+                pass
+            except Exception as error:  # noqa: BLE001 - the barrier again
+                self._report(request, error)
+            writing.cancel()
+        return is_whole and await self._write(self._http.send(h11.EndOfMessage()) or b"")
+
+    def _head(self, response: Response, length: int | None) -> bytes:
+        """Status and headers."""
         headers = [*response.headers, ("Date", format_datetime(self._clock.wall(), usegmt=True))]
         if response.content_type is not None:
             headers.append(("Content-Type", response.content_type))
-        if response.status not in {204, 304}:
-            headers.append(("Content-Length", str(len(body))))
+        if length is not None:
+            headers.append(("Content-Length", str(length)))
         if self._draining or self._http.their_state in UNFINISHED:
             headers.append(("Connection", "close"))
         reason = responses.get(response.status, "").encode()
-        data = self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
-        if body and not self._head_only and response.status not in {204, 304}:
+        return self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
+
+    def _serialized(self, response: Response) -> bytes:
+        body, has_body = response.content, response.status not in {204, 304}
+        data = self._head(response, len(body) if has_body else None)
+        if body and has_body and not self._head_only:
             data += self._http.send(h11.Data(data=body)) or b""
         return data + (self._http.send(h11.EndOfMessage()) or b"")
 

@@ -50,26 +50,44 @@ class Request:
         return f"Request({self.method} {self.route or '?'}, {len(self.headers)} headers, {len(self.body)} bytes)"
 
 
+SendBody = Callable[[bytes], Awaitable[None]]
+"""Sends a piece of a body, and returns when the other side has taken it."""
+
+BodyWriter = Callable[[SendBody], Awaitable[None]]
+"""Writes a body piece by piece. It is cancelled when the other side leaves; `CutBody` ends the connection in the middle of the body."""
+
+
+class CutBody(Exception):
+    """Raised by a `BodyWriter` that cannot go on: the other side sees a body without its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer; `str` bodies are sent as UTF-8.
 
     Args:
         status: The HTTP status.
-        body: Sent whole.
+        body: Sent whole; or what writes it piece by piece, for as long as it likes.
         headers: Besides `Content-Length`, `Content-Type`, `Date` and `Connection`, which are made.
         media_type: The `Content-Type`; by default text for `str` and none for `bytes`.
     """
 
     status: int = 200
-    body: str | bytes = field(default=b"", repr=False)
+    body: str | bytes | BodyWriter = field(default=b"", repr=False)
     headers: Sequence[tuple[str, str]] = field(default=(), kw_only=True, repr=False)
     media_type: str | None = field(default=None, kw_only=True)
 
     @property
     def content(self) -> bytes:
-        """The body's bytes."""
-        return self.body.encode() if isinstance(self.body, str) else self.body
+        """The body's bytes; none if it is written piece by piece."""
+        if isinstance(self.body, str):
+            return self.body.encode()
+        return self.body if isinstance(self.body, bytes) else b""
+
+    @property
+    def writer(self) -> BodyWriter | None:
+        """What writes the body; None if it is sent whole."""
+        return None if isinstance(self.body, str | bytes) else self.body
 
     @property
     def content_type(self) -> str | None:
