@@ -17,18 +17,10 @@ from websockets.typing import Subprotocol
 
 from trunkline.clock import Clock
 from trunkline.errors import DeadlineExceeded, TransportError, TrunklineError
+from trunkline.transport.http import routing
 from trunkline.transport.http.headers import Headers
 from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import (
-    BodyWriter,
-    CutBody,
-    Handler,
-    Request,
-    Response,
-    Router,
-    Upgrade,
-    refusal,
-)
+from trunkline.transport.http.routing import Handler, Request, Response, Router, Upgrade, refusal
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED
 from trunkline.transport.websocket.connection import WebSocketConnection
@@ -267,13 +259,12 @@ class Exchange:
         except (h11.LocalProtocolError, ValueError) as error:
             self.failures += 1
             log.error("a response with status %s cannot be sent: %s", response.status, type(error).__name__)  # noqa: TRY400 - its values stay out
-            self._http = h11.Connection(
-                h11.SERVER
-            )  # the old one is half through a response; the new one ends the connection
+            # The old one is half through a response; the new one ends the connection.
+            self._http = h11.Connection(h11.SERVER)
             data = self._serialized(refusal(500))
         return await self._write(data)
 
-    async def _stream_body(self, request: Request, response: Response, write_body: BodyWriter) -> bool:
+    async def _stream_body(self, request: Request, response: Response, write_body: routing.BodyWriter) -> bool:
         """Let the response's body be written piece by piece; whether it came to its end."""
         if not await self._write(self._head(response, None)):
             return False
@@ -301,7 +292,7 @@ class Exchange:
             try:
                 await write_body(send)
                 is_whole = True
-            except CutBody:
+            except routing.CutBody:
                 pass
             except Exception as error:  # noqa: BLE001 - the barrier again
                 self._report(request, error)
