@@ -106,8 +106,12 @@ class HttpClient:
         self._open = False
         self._transports: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
 
-    async def __aenter__(self) -> Self:
+    def open(self) -> None:
+        """Let requests be sent, as `async with` does; for programs that keep the client across functions and call `aclose` themselves."""
         self._open = True
+
+    async def __aenter__(self) -> Self:
+        self.open()
         return self
 
     async def request(

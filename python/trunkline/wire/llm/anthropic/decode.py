@@ -1,5 +1,6 @@
 """Anthropic Messages, what is answered: the events of a stream become an answer's events (section 1.3)."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from trunkline.wire.fields import Fields, Reader, int_or, object_or_empty, text_or
@@ -25,14 +26,17 @@ _REASONS: dict[str, StopReason] = {
 class AnthropicDecoder:
     """Reads one answer.
 
+    Args:
+        on_thinking: Is given the id of the first tool call and the blocks of thinking before it, where there are both: the vendor wants
+            them back with the results of the calls.
+
     Attributes:
         is_over: The answer's last event was told.
-        thinking: The blocks of thinking, which the vendor wants back with the results of the tool calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_thinking: Callable[[str, Sequence[Mapping[str, Any]]], None] | None = None) -> None:
         self.is_over = False
-        self.thinking: list[dict[str, Any]] = []
+        self._on_thinking = on_thinking
         self._calls: dict[int, CallParts] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
         self._usage: dict[str, int] = {}
@@ -89,7 +93,6 @@ class AnthropicDecoder:
                 self._calls[index] = CallParts(text_or(block, "id"), text_or(block, "name"))
             case "thinking" | "redacted_thinking":
                 self._blocks[index] = dict(block)
-                self.thinking.append(self._blocks[index])
         return []
 
     def _delta(self, index: int, delta: Fields) -> list[AnswerEvent]:
@@ -112,11 +115,13 @@ class AnthropicDecoder:
             raise truncated(VENDOR)
         self.is_over = True
         reason = _REASONS.get(self._reason, "other")
-        events: list[AnswerEvent] = []
-        for index in sorted(self._calls) if reason != "refusal" else ():
-            call = self._calls[index]
-            if call.call_id and call.name and not (reason == "length" and not call.is_complete):
-                events.append(ToolCallRequested(call.call_id, call.name, call.arguments))
+        calls = [
+            ToolCallRequested(call.call_id, call.name, call.arguments)
+            for _, call in sorted(self._calls.items())
+            if call.call_id and call.name and reason != "refusal" and (reason != "length" or call.is_complete)
+        ]
+        if self._on_thinking is not None and self._blocks and calls:
+            self._on_thinking(calls[0].call_id, tuple(self._blocks.values()))
         finished = AnswerFinished(
             reason=reason,
             usage=self._total() if self._usage else None,
@@ -124,7 +129,7 @@ class AnthropicDecoder:
             model=self._model,
             answer_id=self._answer_id,
         )
-        return [*events, finished]
+        return [*calls, finished]
 
     def _count(self, usage: Fields) -> None:
         """The numbers are totals: the last of each counts."""
