@@ -171,13 +171,13 @@ class AnswerSource:
                 text = await stream.read()
         except TransportError as error:
             log.debug("a refusal could not be read: %s", error)
-        error = self.vendor.error_from_status(
+        refusal = self.vendor.error_from_status(
             stream.status,
             text,
             retry_after=_wait(stream, self.clock),
             request_id=stream.headers.get(self.vendor.request_id_header) or None,
         )
-        return self.hidden(error)
+        return self.hidden(refusal)
 
     def failed(self, error: TransportError) -> ProviderError:
         """A failure of the connection, as the vendor's."""
