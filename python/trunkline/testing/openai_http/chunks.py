@@ -25,8 +25,8 @@ Quirk = Literal[
 """What servers of the same protocol do in their own way.
 
 `no_index`, `index_zero`: tool calls are not numbered, or all with 0. `whole_arguments`: a call's arguments come at once.
-`object_arguments`: and as an object. `no_id`: calls have no ids. `stop_with_calls`: the finish reason is `stop` all the same. `no_done`: the
-stream ends without `[DONE]`. `comments`: there are comments between the chunks. `think_in_content`, `reasoning_content`: the model's
+`object_arguments`: and as an object. `no_id`: calls have no ids. `stop_with_calls`: the finish reason is `stop` all the same. `no_done`:
+the stream ends without `[DONE]`. `comments`: there are comments between the chunks. `think_in_content`, `reasoning_content`: the model's
 thinking stands in the text or in a member of its own. `empty_first_chunk`: the first chunk has no choices. `integer_code`: errors have the
 status for a code.
 """
