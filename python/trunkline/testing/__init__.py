@@ -1,16 +1,20 @@
 """Simulators of carriers and vendors, for your tests and ours."""
 
+from trunkline.testing.anthropic import AnthropicSimulator
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
+from trunkline.testing.openai_http import OpenAISimulator
 from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
+    "AnthropicSimulator",
     "Brain",
     "CallTool",
     "Heard",
     "LocalBrain",
     "OpenAIRealtimeSimulator",
+    "OpenAISimulator",
     "Say",
     "ScriptedBrain",
     "TwilioCaller",

@@ -109,6 +109,10 @@ class StreamScript:
         """Put these behind the others."""
         self._faults.extend(faults)
 
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.clear()
+
     def next(self) -> StreamFault | None:
         """What strikes the request that has come."""
         return self._faults.popleft() if self._faults else None

@@ -122,6 +122,10 @@ class AnthropicSimulator:
         """Let these go wrong, one per request; None serves one."""
         self._script.extend(faults)
 
+    def forget(self) -> None:
+        """Let nothing of the script happen that has not happened."""
+        self._script.clear()
+
     async def _messages(self, request: Request) -> Response:
         fault = self._script.next()
         if isinstance(fault, SlowHeaders):

@@ -77,6 +77,10 @@ class ChatCompletions:
         """Let these go wrong, one per request; None serves one."""
         self._script.extend(faults)
 
+    def forget(self) -> None:
+        """Let nothing of the script happen that has not happened."""
+        self._script.clear()
+
     async def _complete(self, request: Request) -> Response:
         fault = self._script.next()
         if isinstance(fault, SlowHeaders):

@@ -201,13 +201,17 @@ class HttpClient:
         """The request, and what may be told of where it goes."""
         import httpx
 
+        from trunkline.transport.http.body import WholeBody
+
         if not self._open:
             raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
         whole = urljoin(self._base_url, url)
         try:
-            return httpx.Request(method, whole, headers=headers, content=content, json=json), _origin(whole)
+            request, where = httpx.Request(method, whole, headers=headers, content=content, json=json), _origin(whole)
         except (httpx.InvalidURL, ValueError):
             raise InvalidConfig("url", "not an address of the form https://host/path") from None
+        request.stream = WholeBody(request.content)
+        return request, where
 
     def _transport_to(self, url: str) -> "httpx.AsyncHTTPTransport":
         """What reaches a host: connections of its own for each proxy, and for the direct way."""
