@@ -151,7 +151,7 @@ class _FunctionAnswer:
         result = await call(self.function, self.words, self.history)
         if hasattr(result, "__aiter__") or isinstance(result, Iterator):
             return Pieces(result)
-        return Pieces(iter(_parts(result)))
+        return Pieces(_each(_parts(result)))
 
     async def aclose(self) -> None:
         """Close a generator that was not read to its end."""
@@ -174,6 +174,11 @@ def _divided(history: Sequence[HistoryItem]) -> tuple[str, tuple[HistoryItem, ..
         if history[index].role == "user":
             return history[index].text, (*history[:index], *history[index + 1 :])
     return "", tuple(history)
+
+
+async def _each(parts: Sequence[Any]) -> AsyncIterator[Any]:
+    for part in parts:
+        yield part
 
 
 def _parts(result: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from trunkline.conversation import HistoryItem
 from trunkline.errors import ConnectionFailed, ProviderError, TrunklineError
 from trunkline.llm import anthropic, openai
+from trunkline.llm.answer import DRAIN_TIMEOUT
 from trunkline.llm.options import prompt
 from trunkline.llm.pieces import Pieces
 from trunkline.llm.provider import AnswerEvent, LanguageModel
@@ -203,6 +204,11 @@ class _ClientAnswer:
         return piece if piece is Pieces.END else piece.model_dump(mode="json", exclude_unset=True)
 
     async def aclose(self) -> None:
-        """Close the client's stream."""
-        if self._pieces is not None:
+        """Close the client's stream. That of a complete answer is read to its end, which is near."""
+        if self._pieces is None:
+            return
+        try:
+            if self._decoder.is_over:
+                await self._pieces.drain(DRAIN_TIMEOUT)
+        finally:
             await self._pieces.aclose()

@@ -5,8 +5,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from trunkline.tools import call
+from trunkline.transport.http.streaming import unwind
 
 CLOSE_TIMEOUT: Final = 2.0
 
@@ -26,32 +28,35 @@ class Pieces:
     """What `next` gives when there is no more."""
 
     def __init__(self, pieces: Any) -> None:
-        self._async: AsyncIterator[Any] | None = aiter(pieces) if hasattr(pieces, "__aiter__") else None
-        self._plain: Iterator[Any] | None = None if self._async is not None else iter(pieces)
+        self._async: AsyncIterator[Any] | None = None
+        self._plain: Iterator[Any] | None = None
+        if hasattr(pieces, "__aiter__"):
+            # An official client's stream iterates by a generator of its own around it, which would hide the stream.
+            self._async = pieces if hasattr(pieces, "__anext__") else aiter(pieces)
+        else:
+            self._plain = pieces if hasattr(pieces, "__next__") else iter(pieces)
         self._source = pieces
 
     async def next(self) -> Any:
         """The next piece, or `END`."""
         if self._async is not None:
+            await anyio.lowlevel.checkpoint()  # a generator that waits for nothing must not hold up the calls
             return await anext(self._async, self.END)
-        if isinstance(self._plain, type(iter([]))):
-            return next(self._plain, self.END)
         return await call(next, self._plain, self.END)
+
+    async def drain(self, seconds: float) -> None:
+        """Read to the end, if it comes soon."""
+        with anyio.move_on_after(seconds):
+            while await self.next() is not self.END:
+                pass
 
     async def aclose(self) -> None:
         """Let the iterator end, and what it holds be released; any number of times."""
-        sources = [self._async or self._plain]
-        if self._source is not sources[0]:
-            sources.append(self._source)
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
-            for source in sources:
-                await _close(source)
-
-
-async def _close(source: Any) -> None:
-    """Close a generator or an official client's stream."""
-    if (aclose := getattr(source, "aclose", None)) is not None:
-        await aclose()
-    elif (close := getattr(source, "close", None)) is not None:
-        with suppress(ValueError):  # a plain generator that a thread is still in
-            await call(close)
+            if self._async is not None and hasattr(self._async, "aclose"):
+                await self._async.aclose()
+            elif self._async is not None:
+                await unwind(self._async)
+            if (close := getattr(self._source, "close", None)) is not None:
+                with suppress(ValueError):  # a plain generator that a thread is still in
+                    await call(close)

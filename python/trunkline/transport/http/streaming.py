@@ -1,5 +1,6 @@
 """An answer over HTTP that is read as it comes."""
 
+import logging
 import math
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -13,6 +14,8 @@ from trunkline.transport.http.headers import Headers
 
 if TYPE_CHECKING:
     import httpx
+
+log = logging.getLogger("trunkline.transport")
 
 CLOSE_TIMEOUT = 2.0
 
@@ -87,7 +90,7 @@ class HttpStream:
         with self._clock.move_on_after(CLOSE_TIMEOUT, shield=True):
             chunks, self._chunks = self._chunks, None
             if chunks is not None:
-                await _unwind(chunks)
+                await unwind(chunks)
             await self._response.aclose()
 
     async def __aexit__(
@@ -96,17 +99,15 @@ class HttpStream:
         await self.aclose()
 
 
-async def _unwind(chunks: AsyncIterator[bytes]) -> None:
-    """End httpcore's nested generators, which would be left unfinished otherwise: a cancelled read ends all of them."""
-    import httpx
-
+async def unwind(chunks: AsyncIterator[object]) -> None:
+    """End nested generators, which would be left unfinished otherwise: a cancelled read ends all of them."""
     with anyio.CancelScope() as reading:
         reading.cancel()
         try:
-            while await anext(chunks, b""):
+            while await anext(chunks, None):
                 pass
-        except (httpx.HTTPError, httpx.StreamError):
-            pass
+        except Exception as error:  # noqa: BLE001 - nobody wants any more of it, whatever becomes of it
+            log.debug("what was left unread ended with %s", type(error).__name__)
 
 
 def innermost(error: BaseException) -> str:
