@@ -16,6 +16,12 @@ from trunkline.testing.suites.llm import Answers, LanguageModelSuite, ModelStage
 
 pytestmark = pytest.mark.anyio
 
+# The SDKs leave their own nested generators unfinished where they stop reading, of which trio complains.
+sdk_generators = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+]
+
 
 class TestAnthropic(LanguageModelSuite):
     troubles = tuple(FAULTS)
@@ -32,6 +38,7 @@ class TestOpenAI(LanguageModelSuite):
 
 
 class TestOfficialAnthropic(LanguageModelSuite):
+    pytestmark = sdk_generators
     troubles = tuple(FAULTS)
 
     @asynccontextmanager
@@ -48,6 +55,7 @@ class TestOfficialAnthropic(LanguageModelSuite):
 
 
 class TestOfficialOpenAI(LanguageModelSuite):
+    pytestmark = sdk_generators
     troubles = tuple(FAULTS)
 
     @asynccontextmanager
