@@ -118,6 +118,11 @@ class AnthropicSimulator:
         """The `base_url` for a client; without `/v1`, which clients add."""
         return self._server.url
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._server.connections
+
     def script(self, faults: Iterable[StreamFault | None]) -> None:
         """Let these go wrong, one per request; None serves one."""
         self._script.extend(faults)
