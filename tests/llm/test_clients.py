@@ -21,7 +21,7 @@ from trunkline.errors import (
     RateLimited,
     RequestRejected,
 )
-from trunkline.llm import PHONE_SYSTEM_PROMPT, AnswerTimeouts, AnthropicLLM, OpenAILLM
+from trunkline.llm import PHONE_SYSTEM_PROMPT, AnswerTimeouts, AnthropicLLM, OpenAILLM, TextReceived
 from trunkline.testing.anthropic import AnthropicSimulator
 from trunkline.testing.brain import CallTool, Heard, Say
 from trunkline.testing.openai_http import Quirk
@@ -104,7 +104,8 @@ async def test_a_failure_after_the_first_words_is_raised_with_them_told(vendor: 
         with pytest.raises(ConnectionFailed, match="truncated"):  # noqa: PT012
             async with stage.model.stream(COUNT) as events:
                 async for event in events:
-                    texts.append(event.text)  # noqa: PERF401
+                    assert isinstance(event, TextReceived)
+                    texts.append(event.text)
         assert "".join(texts) == "one two three "
         assert len(stage.part.received) == 1
 
@@ -137,7 +138,7 @@ async def test_a_message_that_cannot_be_read_costs_nothing_else(vendor: Vendor) 
 @pytest.mark.parametrize("segments", ["all", "byte"])
 @pytest.mark.parametrize("pieces", ["character", "whole"])
 async def test_answers_are_whole_however_they_are_cut(vendor: Vendor, segments: str, pieces: str) -> None:
-    answer = [Say("Größe: 9 €."), CallTool("weather", {"city": "Zürich"})]
+    answer: list[Say | CallTool] = [Say("Größe: 9 €."), CallTool("weather", {"city": "Zürich"})]
     options: dict[str, Any] = {"segments": segments, "pieces": pieces}
     if vendor == "openai":
         options = {"sending": Sending(clock=SYSTEM_CLOCK, **options)}
@@ -223,7 +224,11 @@ async def test_thinking_goes_back_with_the_results() -> None:
     ],
 )
 async def test_compatible_servers_are_understood(quirks: list[Quirk]) -> None:
-    answer = [Say("Both."), CallTool("weather", {"city": "Rome"}), CallTool("weather", {"city": "Oslo"})]
+    answer: list[Say | CallTool] = [
+        Say("Both."),
+        CallTool("weather", {"city": "Rome"}),
+        CallTool("weather", {"city": "Oslo"}),
+    ]
     async with openai_stage([answer], quirks=quirks, thinking="Hm, let me see.") as stage:
         told = await answer_of(stage.model, COUNT, tools=[WEATHER])
     assert told.text == "Both."

@@ -16,7 +16,7 @@ from trunkline.errors import AuthFailed, InvalidConfig, ProviderError, QuotaExce
 from trunkline.llm import AnthropicLLM, ToolCallRequested, language_model
 from trunkline.testing.brain import CallTool, Say
 from trunkline.testing.suites.llm import WEATHER, answer_of, user
-from trunkline.testing.text_stream import EndEarly, ErrorInStream, Refuse
+from trunkline.testing.text_stream import EndEarly, ErrorInStream, Refuse, StreamFault
 
 pytestmark = pytest.mark.anyio
 HELLO = [HistoryItem(role="agent", text="Hi."), user("hello")]
@@ -183,7 +183,7 @@ async def test_errors_of_a_blocking_client_are_ours() -> None:
         return language_model(clients[0])
 
     async with openai_stage(lambda _history: [Say("one two three")], make) as stage:
-        faults = [
+        faults: list[StreamFault] = [
             Refuse(status=401),
             Refuse(status=429, code="insufficient_quota"),
             EndEarly(after=1),
