@@ -22,7 +22,7 @@ from tests.docs.run_page import GUIDES, programs
 from trunkline.transport import MessageStream, connect_websocket
 
 ROOT = Path(__file__).parents[2]
-TESTED_ELSEWHERE = {"bridge", "stt", "testing", "tools", "tts"}
+TESTED_ELSEWHERE = {"bridge", "llm", "stt", "testing", "tools", "tts"}
 TESTED_HERE = {"realtime", "openai", "long-calls", "twilio", "many-calls"}
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("port 8080")]

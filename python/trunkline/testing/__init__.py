@@ -1,5 +1,6 @@
 """Simulators of carriers and vendors, for your tests and ours."""
 
+from trunkline.testing.anthropic import AnthropicSimulator
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.deepgram import DeepgramSimulator
 from trunkline.testing.elevenlabs import ElevenLabsSimulator
@@ -9,6 +10,7 @@ from trunkline.testing.openai_http import OpenAISimulator
 from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
+    "AnthropicSimulator",
     "Brain",
     "CallTool",
     "DeepgramSimulator",

@@ -9,6 +9,7 @@ from trunkline.testing.brain import Brain, ScriptedBrain
 from trunkline.testing.invented_speech import Voice
 from trunkline.testing.openai.ids import new_id
 from trunkline.testing.openai_http import speech, transcriptions
+from trunkline.testing.openai_http.chat import ChatCompletions
 from trunkline.testing.vendor_simulator import VendorSimulator
 from trunkline.transport.http.routing import Request, Response, Route
 
@@ -42,11 +43,12 @@ class OpenAIManners:
 
 
 class OpenAISimulator(VendorSimulator):
-    """OpenAI's HTTP interfaces on loopback (`VendorSimulator`): transcriptions and speech.
+    """OpenAI's HTTP interfaces on loopback (`VendorSimulator`): transcriptions, speech and chat completions.
 
         async with OpenAISimulator(transcripts=["when do you open"]) as vendor:
             stt = OpenAISTT(api_key="any", base_url=vendor.url)
             tts = OpenAITTS(api_key="any", base_url=vendor.url)
+            llm = OpenAILLM(api_key="any", base_url=vendor.url)
 
     `voice.spoken` holds each text that was spoken, in order.
 
@@ -55,6 +57,7 @@ class OpenAISimulator(VendorSimulator):
         transcripts: What callers say, utterance after utterance; without them the brain understands.
         api_key: The key that is accepted; None for any.
         voice: How it speaks.
+        chat: Chat Completions; None for one that greets.
         clock: See `VendorSimulator`, as for the rest.
         tls: See there.
         port: See there.
@@ -67,15 +70,17 @@ class OpenAISimulator(VendorSimulator):
         transcripts: Iterable[str] | None = None,
         api_key: str | None = None,
         voice: Voice | None = None,
+        chat: ChatCompletions | None = None,
         clock: Clock = SYSTEM_CLOCK,
         tls: ssl.SSLContext | bool = False,
         port: int = 0,
     ) -> None:
+        self.chat = chat or ChatCompletions(clock=clock)
         super().__init__(
             brain=brain or ScriptedBrain(),
             transcripts=transcripts,
             manners=OpenAIManners(api_key),
-            interfaces=INTERFACES,
+            interfaces=[*INTERFACES, lambda _simulator: self.chat.routes],
             prefix="/v1",
             voice=voice,
             clock=clock,

@@ -1,0 +1,1 @@
+"""Language models' protocols, one package per vendor."""

@@ -1,0 +1,1 @@
+"""OpenAI's Chat Completions API, which many other servers speak: requests, streamed answers, errors."""
