@@ -1,19 +1,21 @@
-"""Where OpenAI's Realtime API is, and the key that opens it."""
+"""Where a vendor's realtime API is, and the key that opens it."""
 
+import os
 from urllib.parse import quote, urlsplit
 
 from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 
 
-def checked_key(api_key: str) -> str:
-    """The key, if a header can carry it.
+def checked_key(api_key: str | None, variable: str) -> str:
+    """The key, if a header can carry it; None is what the environment variable says.
 
     Raises:
         InvalidConfig: It is empty, or holds white space or other characters that no key has.
     """
+    api_key = api_key or os.environ.get(variable, "")
     if not api_key:
-        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
+        raise InvalidConfig("api_key", f"pass one, or set the environment variable {variable}")
     if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         raise InvalidConfig("api_key", "holds characters that a key cannot have")
     return api_key
