@@ -40,6 +40,7 @@ from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
     from trunkline.realtime.openai.provider import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
+    from trunkline.realtime.qwen.provider import QwenRealtimeProvider
     from trunkline.realtime.reconnect import Attempt, Client, ClientStats, RealtimeClient, ReconnectPolicy, Watchdog
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Interrupted",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
+    "QwenRealtimeProvider",
     "RealtimeClient",
     "RealtimeConfig",
     "RealtimeConnectionError",
@@ -101,6 +103,7 @@ _LATE = {
     **dict.fromkeys(
         ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai.provider"
     ),
+    "QwenRealtimeProvider": "trunkline.realtime.qwen.provider",
 }
 
 

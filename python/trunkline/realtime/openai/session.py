@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from anyio import CancelScope
+
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem, pending_calls
@@ -87,6 +89,7 @@ class OpenAIRealtimeSession:
         )
         self._responses = self._inbound.responses
         self._answer_by: float | None = None
+        self._waiting: CancelScope | None = None
         self._closing = False
 
     @property
@@ -156,7 +159,7 @@ class OpenAIRealtimeSession:
         moment = self._overdue_at()
         if moment is None:
             return await self._stream.receive()
-        with self._clock.move_on_after(max(0.0, moment - self._clock.now())):
+        with self._clock.move_on_after(max(0.0, moment - self._clock.now())) as self._waiting:
             return await self._stream.receive()
         return None
 
