@@ -3,6 +3,7 @@
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
+from trunkline.testing.qwen import QwenOmniSimulator
 from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Heard",
     "LocalBrain",
     "OpenAIRealtimeSimulator",
+    "QwenOmniSimulator",
     "Say",
     "ScriptedBrain",
     "TwilioCaller",

@@ -12,6 +12,11 @@ from trunkline.wire.realtime.openai import events as vendor
 END_WITHIN = 5.0
 """Seconds that the service has to end a response that was cancelled; some models never say that it is over."""
 
+STOP_AFTER = 0.5
+"""Seconds after which a response that the user interrupted, and whose audio still comes, is cancelled by command as well. Not at once: the
+command names no response, and might meet the answer to what the user just said.
+"""
+
 KEPT = 64
 """Ids of responses and turns remembered after their end, so that nothing of them is told twice."""
 
@@ -20,13 +25,14 @@ class QwenInbound(Inbound):
     """The receiving half of a session.
 
     Attributes:
-        must_stop: The user interrupted an answer, and the service is still to be told to stop it.
+        must_stop: The user interrupted an answer and the service goes on with it: it is to be told to stop.
         end_by: When to take a response that was cancelled for over, in seconds of the clock; None while there is none.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.must_stop = False
+        self._stop_at: float | None = None
         self.end_by: float | None = None
         self._ended: deque[str] = deque(maxlen=KEPT)
         self._heard: str | None = None  # the turn whose speech was told last
@@ -39,6 +45,8 @@ class QwenInbound(Inbound):
         match event:
             case vendor.AudioDelta():
                 super().take(event)
+                if self._stop_at is not None:
+                    self._insist(event)
             case vendor.SpeechStarted():
                 self._take_speech(event)
             case vendor.SpeechStopped():
@@ -88,7 +96,7 @@ class QwenInbound(Inbound):
             event = replace(event, status="cancelled", reason="")  # that it was interrupted is told already
         super()._finish_response(event)
         if not self.responses.unwanted:
-            self.end_by = None
+            self.end_by = self._stop_at = None
 
     # ── the user ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,8 +113,15 @@ class QwenInbound(Inbound):
         for response_id in stopped:
             self.queue.append(events.Interrupted(response_id))
         if stopped:
-            self.must_stop = True
+            self._stop_at = self._clock.now() + STOP_AFTER
             self.await_end()
+
+    def _insist(self, event: vendor.AudioDelta) -> None:
+        """The service should have stopped this answer by itself."""
+        late = self._stop_at is not None and self._clock.now() >= self._stop_at
+        if late and self.ids.response(event.response_id) in self.responses.unwanted:
+            self._stop_at = None
+            self.must_stop = True
 
     def _end_speech(self) -> None:
         """Speech whose end the service did not tell."""

@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
+from trunkline.errors import InvalidConfig
 from trunkline.testing.brain import Brain, Say
 from trunkline.testing.openai.conversation import Clip, Item, history
 from trunkline.testing.openai.response import Response
@@ -24,6 +25,12 @@ class Delivery:
     speed: float | None
     chunk_ms: int
 
+    def __post_init__(self) -> None:
+        if self.speed is not None and self.speed <= 0:
+            raise InvalidConfig("speed", "must be above 0, or None")
+        if self.chunk_ms < 1:
+            raise InvalidConfig("chunk_ms", "must be at least 1")
+
     @property
     def lead(self) -> float:
         """Which part of an answer is still to be played when all of it has been handed out."""
@@ -38,6 +45,8 @@ async def answer(response: Response, items: Sequence[Item], brain: Brain, delive
     lines = await brain.answer(history(items), instructions=plan.instructions, tools=plan.tools)
     await anyio.lowlevel.checkpoint_if_cancelled()
     response.usage.read(plan.instructions, items)
+    if not plan.speaks_with_calls and not all(isinstance(line, Say) for line in lines):
+        lines = [line for line in lines if not isinstance(line, Say)]
     for position, line in enumerate(lines):
         if isinstance(line, Say):
             calls = any(not isinstance(later, Say) for later in lines[position:])
