@@ -53,21 +53,21 @@ async def internet(directory: Path) -> AsyncIterator[Internet]:
     async with (
         OpenAIRealtimeSimulator(brain=brain, tls=tls, transcription_delay=0) as vendor,
         QwenOmniSimulator(brain=brain, tls=tls, transcription_delay=0) as qwen,
+        connect_proxy(_Everywhere(port_in(vendor.url), port_in(qwen.url))) as proxy,
     ):
-        async with connect_proxy(_Everywhere(port_in(vendor.url), port_in(qwen.url))) as proxy:
-            yield Internet(
-                vendor,
-                qwen,
-                {
-                    "HTTPS_PROXY": f"http://{proxy}",
-                    "SSL_CERT_FILE": str(certificate),
-                    "OPENAI_API_KEY": "sk-test-0123456789",
-                    "AZURE_OPENAI_API_KEY": "azure-test-0123456789",
-                    "DASHSCOPE_API_KEY": "sk-qwen-0123456789",
-                    "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
-                    "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
-                },
-            )
+        yield Internet(
+            vendor,
+            qwen,
+            {
+                "HTTPS_PROXY": f"http://{proxy}",
+                "SSL_CERT_FILE": str(certificate),
+                "OPENAI_API_KEY": "sk-test-0123456789",
+                "AZURE_OPENAI_API_KEY": "azure-test-0123456789",
+                "DASHSCOPE_API_KEY": "sk-qwen-0123456789",
+                "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
+                "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
+            },
+        )
 
 
 def port_in(url: str) -> int:
