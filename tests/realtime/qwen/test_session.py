@@ -1,20 +1,15 @@
 """What the service leaves out, says twice or says otherwise, and what a session makes of it."""
 
-import json
-from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 
-from trunkline import registry
+from tests.realtime.qwen.scripted_qwen import ANSWER, KEY, TENTH, Vendor, rest, scripted
 from trunkline.audio import AudioFormat
 from trunkline.clock import ScaledClock
 from trunkline.conversation import HistoryItem
 from trunkline.errors import AuthFailed, InvalidConfig, LocalProtocolError, ModelUnavailable, QuotaExceeded, RateLimited
-from trunkline.realtime.config import RealtimeConfig, VADMode, provider_factory
 from trunkline.realtime.events import (
     AudioReceived,
     ErrorReported,
@@ -28,79 +23,12 @@ from trunkline.realtime.events import (
     UserTranscript,
 )
 from trunkline.realtime.provider import ProcessConfig
-from trunkline.realtime.qwen import QwenRealtimeProvider, TurnDetection, new_factory
+from trunkline.realtime.qwen import QwenRealtimeProvider
 from trunkline.testing.brain import Say, ScriptedBrain
 from trunkline.testing.qwen import QwenOmniSimulator, quota_used_up, throttled
 from trunkline.testing.suites.realtime_listener import Listener
-from trunkline.transport import Request, Route, Server, Upgrade, WebSocketConnection
 
 pytestmark = pytest.mark.anyio
-
-KEY = "of-no-known-shape-0123456789abcdef"
-CREATED: dict[str, Any] = {
-    "object": "realtime.session",
-    "model": "qwen3.5-omni-flash-realtime",
-    "modalities": ["text", "audio"],
-    "input_audio_format": "pcm",
-    "output_audio_format": "pcm",
-    "turn_detection": {"type": "server_vad", "create_response": True, "interrupt_response": True},
-    "id": "sess_1",
-}
-TENTH = b64encode(bytes(4800)).decode()
-ANSWER = {"response_id": "resp_1", "item_id": "item_A", "output_index": 0, "content_index": 0}
-
-
-class Vendor:
-    """One connection, seen from the vendor's side."""
-
-    def __init__(self, connection: WebSocketConnection) -> None:
-        self.connection = connection
-
-    async def send(self, kind: str, **body: Any) -> None:
-        await self.connection.send(json.dumps({"event_id": "event_1", "type": kind, **body}))
-
-    async def expect(self, kind: str) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(await self.connection.receive())
-        assert event["type"] == kind, f"expected {kind}, got {event}"
-        return event
-
-    async def open_session(self, **more: Any) -> dict[str, Any]:
-        await self.send("session.created", session=CREATED)
-        wanted: dict[str, Any] = (await self.expect("session.update"))["session"]
-        await self.send("session.updated", session={**CREATED, **more})
-        return wanted
-
-    async def begin_answer(self) -> None:
-        await self.send("response.created", response={"id": "resp_1", "status": "in_progress"})
-        await self.send("response.audio.delta", **ANSWER, delta=TENTH)
-
-
-@asynccontextmanager
-async def scripted(script: Callable[[Vendor], Awaitable[None]], **options: Any) -> AsyncIterator[QwenRealtimeProvider]:
-    failures: list[BaseException] = []
-    finished = anyio.Event()
-
-    async def answer(_: Request) -> Upgrade:
-        async def follow(connection: WebSocketConnection) -> None:
-            try:
-                await script(Vendor(connection))
-            except Exception as error:  # noqa: BLE001 - raised where the test sees it
-                failures.append(error)
-            finally:
-                finished.set()
-
-        return Upgrade(follow)
-
-    async with Server([Route("GET", "/api-ws/v1/realtime", answer)]) as server:
-        with anyio.fail_after(10):
-            yield QwenRealtimeProvider(**{"api_key": KEY, "base_url": f"{server.url}/api-ws/v1/realtime", **options})
-            await finished.wait()
-    if failures:
-        raise failures[0]
-
-
-async def rest(session: Any) -> list[Any]:
-    return [event async for event in session]
 
 
 def simulator(**options: Any) -> QwenOmniSimulator:
@@ -183,6 +111,21 @@ async def test_speech_over_an_answer_interrupts_it_and_the_next_answer_ends_it()
     ]
     ended = [(event.response_id, event.status) for event in told if isinstance(event, ResponseFinished)]
     assert ended == [("resp_1", "cancelled"), ("resp_2", "completed")]
+
+
+async def test_answer_whose_end_is_forgotten_ends_when_the_next_begins() -> None:
+    async def script(vendor: Vendor) -> None:
+        await vendor.open_session()
+        for name in ("resp_1", "resp_1", "resp_2"):
+            await vendor.send("response.created", response={"id": name})
+        await vendor.send("response.done", response={"id": "resp_1", "status": "completed"})
+        await vendor.send("response.done", response={"id": "resp_2", "status": "completed"})
+
+    async with scripted(script) as provider, provider.connect(ProcessConfig()) as session:
+        told = await rest(session)
+    assert [event.response_id for event in told if isinstance(event, ResponseStarted)] == ["resp_1", "resp_2"]
+    ended = [(event.response_id, event.status) for event in told if isinstance(event, ResponseFinished)]
+    assert ended == [("resp_1", "incomplete"), ("resp_2", "completed")]
 
 
 async def test_service_that_goes_on_after_an_interruption_is_told_to_stop() -> None:
@@ -385,66 +328,3 @@ async def test_commands_that_the_service_does_not_have_are_refused() -> None:
         listener = Listener(session)
         await listener.until(ResponseFinished)
         assert not [event for event in listener.events if isinstance(event, ErrorReported)]
-
-
-# ── the provider ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_regions_and_workspaces_have_their_addresses() -> None:
-    assert QwenRealtimeProvider(api_key=KEY)._url.startswith("wss://dashscope.aliyuncs.com/api-ws/v1/realtime?model=")
-    abroad = QwenRealtimeProvider(api_key=KEY, region="international")
-    assert abroad._url.startswith("wss://dashscope-intl.aliyuncs.com/")
-    own = QwenRealtimeProvider.for_workspace("ws-1", region="ap-southeast-1", api_key=KEY)
-    assert own._url.startswith("wss://ws-1.ap-southeast-1.maas.aliyuncs.com/api-ws/v1/realtime?model=")
-    assert own._limit == 7200
-    for bad in ("evil.example.com/", "a@b", ""):
-        with pytest.raises(InvalidConfig):
-            QwenRealtimeProvider.for_workspace(bad, api_key=KEY)
-
-
-def test_key_comes_from_the_environment_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DASHSCOPE_API_KEY", raising=False)
-    with pytest.raises(InvalidConfig, match="DASHSCOPE_API_KEY"):
-        QwenRealtimeProvider()
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
-    assert KEY not in repr(QwenRealtimeProvider())
-
-
-@pytest.mark.parametrize("options", [{"speed": 1.0}, {"region": "moon"}, {"turn_detection": "server_vad"}])
-def test_options_that_do_not_exist_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidConfig):
-        QwenRealtimeProvider(api_key=KEY, **options)
-
-
-def test_extensions_reach_the_wire_and_unknown_ones_do_not() -> None:
-    provider = QwenRealtimeProvider(api_key=KEY)
-    wanted = provider._session_object(ProcessConfig(extensions={"qwen": {"seed": 7}}))
-    assert wanted["seed"] == 7
-    with pytest.raises(InvalidConfig, match=r"session\.sed"):
-        provider._session_object(ProcessConfig(extensions={"qwen": {"sed": 7}}))
-    with pytest.raises(InvalidConfig, match="resume_handle"):
-        raise_when_connecting(provider)
-
-
-def raise_when_connecting(provider: QwenRealtimeProvider) -> None:
-    async def connect() -> None:
-        async with provider.connect(ProcessConfig(resume_handle="h")):
-            pytest.fail("it must not open")
-
-    anyio.run(connect)
-
-
-def test_factory_makes_providers_of_a_configuration() -> None:
-    assert registry.get("realtime", "qwen") is QwenRealtimeProvider
-    assert provider_factory("qwen").name() == "qwen"
-    config = RealtimeConfig(
-        provider="qwen", api_key=KEY, voice="Ethan", vad_threshold=0.3, max_tokens=99, transcribe_input=False
-    )
-    wanted = new_factory(region="international").create(config)._session_object(ProcessConfig())
-    assert (wanted["voice"], wanted["max_tokens"]) == ("Ethan", 99)
-    assert wanted["turn_detection"]["threshold"] == 0.3
-    assert wanted["input_audio_transcription"] is None
-    by_hand = new_factory(turn_detection=TurnDetection()).create(RealtimeConfig(api_key=KEY, vad_mode=VADMode.MANUAL))
-    assert by_hand._session_object(ProcessConfig())["turn_detection"] is None
-    with pytest.raises(InvalidConfig):
-        new_factory().create(RealtimeConfig(provider="openai", api_key=KEY))

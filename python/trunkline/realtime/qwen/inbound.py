@@ -59,8 +59,10 @@ class QwenInbound(Inbound):
                 super().take(event)
             case vendor.InputTranscript():
                 self._take_user_words(event)
-            case vendor.ResponseCreated():
-                self.end_cancelled()  # one runs at a time
+            case vendor.ResponseCreated(response_id):
+                if response_id and (response_id in self._ended or self.responses.is_running(response_id)):
+                    return  # said twice
+                self._end_running()
                 super().take(event)
                 self.await_end()
             case vendor.OutputItemDone(response_id, _):
@@ -86,6 +88,12 @@ class QwenInbound(Inbound):
         """Take the responses that were cancelled for over: the service may not say more of them."""
         for response_id in self.responses.unwanted:
             self._finish_response(vendor.ResponseDone(response_id, "cancelled"))
+
+    def _end_running(self) -> None:
+        """One response runs at a time: what ran before is over, whether the service said so or not."""
+        self.end_cancelled()
+        for response_id in self.responses.wanted:
+            self._finish_response(vendor.ResponseDone(response_id, "incomplete"))
 
     def _finish_response(self, event: vendor.ResponseDone) -> None:
         response_id = self.ids.response(event.response_id)
