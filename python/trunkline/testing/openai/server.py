@@ -13,22 +13,17 @@ from urllib.parse import parse_qs
 import anyio
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import InvalidConfig, MissingExtra
+from trunkline.errors import InvalidConfig
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.faults import Fault, FaultAtTheDoor, FaultScript, HangInHandshake, RefuseUpgrade
+from trunkline.testing.line import Journal, Line
 from trunkline.testing.openai.beta import Beta
-from trunkline.testing.openai.dialect import GeneralAvailability
-from trunkline.testing.openai.faults import (
-    Fault,
-    FaultAtTheDoor,
-    FaultScript,
-    HangInHandshake,
-    RateLimited,
-    RefuseUpgrade,
-)
+from trunkline.testing.openai.dialect import GeneralAvailability, OpenAICodec
+from trunkline.testing.openai.faults import RateLimited
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.line import Journal, Line
 from trunkline.testing.openai.session import Pace, Session
+from trunkline.testing.tls import loopback_tls
 from trunkline.transport.http.limits import ServerLimits
 from trunkline.transport.http.routing import Request, Response, Route, Upgrade
 from trunkline.transport.http.server import Server
@@ -132,7 +127,7 @@ class OpenAIRealtimeSimulator:
         self.client_tls: ssl.SSLContext | None = None
         served = tls or None
         if served is True:
-            served, self.client_tls = _contexts()
+            served, self.client_tls = loopback_tls()
         self._server = Server(
             [Route("GET", "/v1/realtime", self._open)], port=port, tls=served, grace=0.0, limits=_PATIENT
         )
@@ -203,7 +198,7 @@ class OpenAIRealtimeSimulator:
 
     async def _serve(self, socket: WebSocketConnection, *, kind: str, model: str) -> None:
         dialect = Beta() if self._dialect == "beta" else GeneralAvailability()
-        line = Line(socket, self._journal, self._script, self._pace.clock, dialect)
+        line = Line(socket, self._journal, self._script, self._pace.clock, OpenAICodec(dialect))
         session = Session(line, self._brain, self._pace, kind=kind, model=model)
         self.sessions.append(session)
         await session.run()
@@ -213,19 +208,6 @@ class OpenAIRealtimeSimulator:
         self.sent.append(event)
         await socket.send(json.dumps(event))
         await socket.aclose(refused.close, f"{refused.error['type']}.{refused.code}")
-
-
-def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS for a server on loopback and for its clients, with a certificate that nobody else trusts."""
-    try:
-        import trustme
-    except ModuleNotFoundError as error:
-        raise MissingExtra("testing", "tls=True of a simulator") from error
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1", "localhost", "::1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
 
 
 def _upgraded(run: Callable[[WebSocketConnection], Awaitable[None]]) -> Upgrade:
