@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from trunkline.audio import AudioFormat
@@ -17,8 +17,9 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
 from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.realtime.openai.endpoint import checked_key, websocket_url
-from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
+from trunkline.realtime.endpoint import checked_key, websocket_base
+from trunkline.realtime.error_map import secrets_of
+from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.session import CAPABILITIES, FLAT, OpenAIRealtimeSession
 from trunkline.realtime.provider import Capabilities, ProcessConfig
 from trunkline.realtime.stream import StreamContract
@@ -33,12 +34,12 @@ from trunkline.wire.realtime.openai.options import (
     SessionOptions,
     Transcription,
     TurnDetection,
-    merged,
     refuse_unknown,
     session_object,
 )
 from trunkline.wire.realtime.openai.schema import check_session
 from trunkline.wire.realtime.openai.session import FORMATS, PCM, VENDOR, SessionInfo
+from trunkline.wire.settings import merged
 
 __all__ = [
     "OpenAIRealtimeFactory",
@@ -118,10 +119,10 @@ class OpenAIRealtimeProvider(StreamContract):
         refuse_unknown(session)
         if dialect not in {None, "ga", "beta"}:
             raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
-        self._api_key = checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
+        self._api_key = checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""), "OPENAI_API_KEY")
         self._model = model
         self._base_url = base_url
-        self._url = websocket_url(base_url, model)
+        self._url = f"{websocket_base(base_url)}/realtime?model={quote(model, safe='')}"
         self._dialect = dialect
         self._api_key_header = api_key_header
         self._identity = {
@@ -239,8 +240,7 @@ class OpenAIRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
-        secrets = [self._api_key] if len(self._api_key) >= SHORTEST_SECRET else []
-        return recorded(connecting, self._record, secrets=secrets, clock=self._clock)
+        return recorded(connecting, self._record, secrets=secrets_of(self._api_key), clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]

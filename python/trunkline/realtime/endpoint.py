@@ -1,26 +1,30 @@
-"""Where OpenAI's Realtime API is, and the key that opens it."""
+"""What every vendor's address and key must be like before anything is sent there."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 
 
-def checked_key(api_key: str) -> str:
+def checked_key(api_key: str, variable: str) -> str:
     """The key, if a header can carry it.
+
+    Args:
+        api_key: The key.
+        variable: The environment variable that may hold it, for the error.
 
     Raises:
         InvalidConfig: It is empty, or holds white space or other characters that no key has.
     """
     if not api_key:
-        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
+        raise InvalidConfig("api_key", f"pass one, or set the environment variable {variable}")
     if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         raise InvalidConfig("api_key", "holds characters that a key cannot have")
     return api_key
 
 
-def websocket_url(base_url: str, model: str) -> str:
-    """Where sessions with a model are opened.
+def websocket_base(base_url: str) -> str:
+    """The base as an address of WebSockets, without a slash at its end.
 
     Raises:
         InvalidConfig: The base is no address, or one without TLS that is not of this machine.
@@ -33,5 +37,4 @@ def websocket_url(base_url: str, model: str) -> str:
     secure = address.scheme in {"https", "wss"}
     if not secure and not is_loopback(address.hostname):
         raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"
+    return f"{'wss' if secure else 'ws'}://{address.netloc}{address.path.rstrip('/')}"
