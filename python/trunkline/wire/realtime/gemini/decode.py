@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from trunkline.audio.formats import SAMPLE_RATES
 from trunkline.errors import RemoteProtocolError
 from trunkline.wire.fields import Fields, Reader, flag_or, int_or, object_or_empty, objects, text_or
 from trunkline.wire.realtime.gemini.events import (
@@ -101,6 +102,8 @@ def _inline(data: Fields) -> ServerEvent:
             return Unreadable(READER.error(f"not audio: {kind[:40]!r}", "modelTurn.parts.inlineData.mimeType"))
         found = _RATE.search(kind)
         rate = int(found[1]) if found else OUTPUT_RATE
+        if rate not in SAMPLE_RATES:
+            return Unreadable(READER.error(f"unknown sample rate {rate}", "modelTurn.parts.inlineData.mimeType"))
     try:
         return AudioPiece(READER.base64(data, "data", "modelTurn.parts.inlineData."), rate)
     except RemoteProtocolError as error:

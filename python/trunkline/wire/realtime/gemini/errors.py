@@ -1,4 +1,4 @@
-"""Gemini Live, what went wrong: close codes and their reasons, and HTTP statuses, become provider errors (§11); no message tells of errors."""
+"""Gemini Live, what went wrong: as no message tells of errors, close codes and HTTP statuses become provider errors (§11)."""
 
 import re
 from collections.abc import Sequence
