@@ -115,6 +115,15 @@ class Hearing:
         """
         if self._fresh_ms < SHORTEST_COMMIT_MS:
             raise TooShort(self._fresh_ms)
+        return self.take_all()
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether speech began and did not end."""
+        return self._began is not None
+
+    def take_all(self) -> bytes:
+        """Everything since speech began, or since the buffer was empty, however short; it is empty then."""
         audio = self._between(self._held_from if self._began is None else self._began, self._total)
         self.clear()
         return audio

@@ -78,6 +78,7 @@ class Inbound:
         self._call_numbers = count(1)
         self._handle: str | None = None
         self._handle_is_new = False
+        self._ends_calls = False  # the vendor may still end the turn of calls that were told
         self._converter: StreamConverter | None = None
         self._converts_from = 0
 
@@ -184,7 +185,7 @@ class Inbound:
             self._end_response("cancelled", "interrupted")
         self.running = self._last = f"response-{next(self._numbers)}"
         self._item = f"{self.running}-item"
-        self.answer_due = self._handle_is_new = False
+        self.answer_due = self._handle_is_new = self._ends_calls = False
         self.queue.append(events.ResponseStarted(self.running))
 
     def _take_audio(self, piece: vendor.AudioPiece) -> None:
@@ -218,8 +219,9 @@ class Inbound:
             self.queue.append(events.Interrupted(self._last))
 
     def _end_turn(self, reason: str) -> None:
-        if not self.running and self.answer_due:
+        if not self.running and self.answer_due and not self._ends_calls:
             self._begin()  # the model chose to say nothing
+        self._ends_calls = False
         if self.running:
             if self._is_interrupted:
                 self._end_response("cancelled", "interrupted")
@@ -251,6 +253,7 @@ class Inbound:
             batch.add(call_id)
             self.queue.append(events.ToolCallRequested(call_id, call.name, call.arguments, self.running))
         self._end_response("completed")
+        self._ends_calls = True
 
     def _take_back(self, call_ids: tuple[str, ...]) -> None:
         for call_id in call_ids:
