@@ -84,7 +84,7 @@ class Hearing:
         if audio != self._format:
             self._format = audio
             self._converter = StreamConverter(audio, EAR)
-        if turns is not None and turns["type"] == "semantic_vad":
+        if turns is not None and turns.get("type") == "semantic_vad":
             turns = {**turns, **_SEMANTIC}
         if turns is None:
             self._began = None

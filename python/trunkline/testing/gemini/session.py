@@ -334,10 +334,10 @@ class Session:
             self._emit(
                 **({} if self._bundles else {"modelTurn": {"parts": [{"text": "**Thinking**", "thought": True}]}})
             )
-            for line in answer:
-                if isinstance(line, Say):
-                    await self._say(line.text)
-            calls = [line for line in answer if isinstance(line, CallTool)]
+            for step in answer:
+                if isinstance(step, Say):
+                    await self._say(step.text)
+            calls = [step for step in answer if isinstance(step, CallTool)]
             if any(call.name not in self._tools for call in calls):
                 self._complete_turn("MALFORMED_FUNCTION_CALL")
                 return

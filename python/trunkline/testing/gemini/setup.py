@@ -14,9 +14,38 @@ MODELS: Final = (
     "gemini-2.5-flash-native-audio-preview-12-2025",
     "gemini-robotics-er-2-streaming-preview",
 )
-VOICES: Final = frozenset(
-    ["Achernar", "Achird", "Algenib", "Algieba", "Alnilam", "Aoede", "Autonoe", "Callirrhoe", "Charon", "Despina", "Enceladus", "Erinome", "Fenrir", "Gacrux", "Iapetus", "Kore", "Laomedeia", "Leda", "Orus", "Pulcherrima", "Puck", "Rasalgethi", "Sadachbia", "Sadaltager", "Schedar", "Sulafat", "Umbriel", "Vindemiatrix", "Zephyr", "Zubenelgenubi"]
-)
+VOICES: Final = {
+    "Achernar",
+    "Achird",
+    "Algenib",
+    "Algieba",
+    "Alnilam",
+    "Aoede",
+    "Autonoe",
+    "Callirrhoe",
+    "Charon",
+    "Despina",
+    "Enceladus",
+    "Erinome",
+    "Fenrir",
+    "Gacrux",
+    "Iapetus",
+    "Kore",
+    "Laomedeia",
+    "Leda",
+    "Orus",
+    "Pulcherrima",
+    "Puck",
+    "Rasalgethi",
+    "Sadachbia",
+    "Sadaltager",
+    "Schedar",
+    "Sulafat",
+    "Umbriel",
+    "Vindemiatrix",
+    "Zephyr",
+    "Zubenelgenubi",
+}
 _WRITES: Final = ("gemini-robotics-er-2-streaming-preview",)
 
 Tree = Mapping[str, Any]
@@ -73,8 +102,13 @@ MESSAGES: Final[Tree] = {
     "setup": _SETUP,
     "clientContent": {"turns": _CONTENT, "turnComplete": None},
     "realtimeInput": {
-        "audio": _BLOB, "video": _BLOB, "text": None, "activityStart": {}, "activityEnd": {},
-        "audioStreamEnd": None, "mediaChunks": _BLOB,
+        "audio": _BLOB,
+        "video": _BLOB,
+        "text": None,
+        "activityStart": {},
+        "activityEnd": {},
+        "audioStreamEnd": None,
+        "mediaChunks": _BLOB,
     },
     "toolResponse": {
         "functionResponses": dict.fromkeys(("id", "name", "response", "scheduling", "willContinue", "parts"))
