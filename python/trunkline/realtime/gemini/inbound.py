@@ -238,7 +238,7 @@ class Inbound:
         self.running = self._words = ""
         self._is_interrupted = False
         self._usage = None
-        if status == "completed" and not self._handle_is_new:
+        if not self._handle_is_new:  # it leads to before this answer
             self._resumable(None)
 
     def _request_tools(self, calls: tuple[vendor.FunctionCall, ...]) -> None:
