@@ -1,4 +1,4 @@
-"""The internet as a program on this machine sees it: every host is a simulator of OpenAI, reached through a proxy and trusted.
+"""The internet as a program on this machine sees it: every host is a simulator of its vendor, reached through a proxy and trusted.
 
 A program is pointed there by what the environment of any program may say (`HTTPS_PROXY`, `SSL_CERT_FILE`), and by nothing else.
 """
@@ -13,28 +13,31 @@ from pathlib import Path
 import trustme
 
 from tests.transport.connect_proxy import ConnectProxy, connect_proxy
-from trunkline.testing import OpenAIRealtimeSimulator, Say, ScriptedBrain
+from trunkline.testing import GeminiLiveSimulator, OpenAIRealtimeSimulator, Say, ScriptedBrain
 
-HOSTS = ("api.openai.com", "my-resource.openai.azure.com")
+GOOGLE = "generativelanguage.googleapis.com"
+HOSTS = ("api.openai.com", "my-resource.openai.azure.com", GOOGLE)
 
 
 @dataclass(frozen=True)
 class Internet:
-    """The vendor behind every name, and what a program needs in its environment."""
+    """The vendors behind the names, and what a program needs in its environment."""
 
     vendor: OpenAIRealtimeSimulator
+    gemini: GeminiLiveSimulator
     environment: Mapping[str, str]
 
 
 class _Everywhere(ConnectProxy):
-    """Leads every connection to one port."""
+    """Leads every connection to one port, and those to Google to another."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, google: int) -> None:
         super().__init__()
         self.port = port
+        self.google = google
 
     def port_of(self, target: str) -> int:
-        return self.port
+        return self.google if target.startswith(GOOGLE) else self.port
 
 
 @asynccontextmanager
@@ -47,17 +50,24 @@ async def internet(directory: Path) -> AsyncIterator[Internet]:
     brain = ScriptedBrain(
         transcripts=("when do you open" for _ in count()), answers=lambda _: [Say("At seven.")], ms_per_character=20
     )
-    async with OpenAIRealtimeSimulator(brain=brain, tls=tls, transcription_delay=0) as vendor:
-        port = int(vendor.url.rpartition(":")[2].partition("/")[0])
-        async with connect_proxy(_Everywhere(port)) as proxy:
-            yield Internet(
-                vendor,
-                {
-                    "HTTPS_PROXY": f"http://{proxy}",
-                    "SSL_CERT_FILE": str(certificate),
-                    "OPENAI_API_KEY": "sk-test-0123456789",
-                    "AZURE_OPENAI_API_KEY": "azure-test-0123456789",
-                    "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
-                    "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
-                },
-            )
+    async with (
+        OpenAIRealtimeSimulator(brain=brain, tls=tls, transcription_delay=0) as vendor,
+        GeminiLiveSimulator(brain=brain, tls=tls) as gemini,connect_proxy(_Everywhere(_port(vendor.url), _port(gemini.url))) as proxy
+    ):
+        yield Internet(
+            vendor,
+            gemini,
+            {
+                "HTTPS_PROXY": f"http://{proxy}",
+                "SSL_CERT_FILE": str(certificate),
+                "GEMINI_API_KEY": "AIzaTest0123456789",
+                "OPENAI_API_KEY": "sk-test-0123456789",
+                "AZURE_OPENAI_API_KEY": "azure-test-0123456789",
+                "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
+                "TWILIO_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
+            },
+        )
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
