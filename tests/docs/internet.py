@@ -52,7 +52,8 @@ async def internet(directory: Path) -> AsyncIterator[Internet]:
     )
     async with (
         OpenAIRealtimeSimulator(brain=brain, tls=tls, transcription_delay=0) as vendor,
-        GeminiLiveSimulator(brain=brain, tls=tls) as gemini,connect_proxy(_Everywhere(_port(vendor.url), _port(gemini.url))) as proxy
+        GeminiLiveSimulator(brain=brain, tls=tls) as gemini,
+        connect_proxy(_Everywhere(_port(vendor.url), _port(gemini.url))) as proxy,
     ):
         yield Internet(
             vendor,

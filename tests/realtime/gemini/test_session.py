@@ -211,14 +211,16 @@ async def test_older_model_is_told_a_history_that_ends_with_the_user() -> None:
 
 
 async def test_older_model_answers_in_messages_of_their_own() -> None:
-    async with vendor([[Say("Good day.")]], ["hello"]) as simulator:
-        async with provider(simulator, model=OLDER).connect(ProcessConfig()) as session:
-            listener = Listener(session)
-            await session.send_audio(SPEECH)
-            assert (await listener.answer()).text == "Good day."
-            said = [event.text for event in listener.events if isinstance(event, UserTranscript) and event.is_final]
-            assert said == ["hello"]
-            assert not any("Thinking" in event.text for event in listener.events if isinstance(event, AgentTranscript))
+    async with (
+        vendor([[Say("Good day.")]], ["hello"]) as simulator,
+        provider(simulator, model=OLDER).connect(ProcessConfig()) as session,
+    ):
+        listener = Listener(session)
+        await session.send_audio(SPEECH)
+        assert (await listener.answer()).text == "Good day."
+        said = [event.text for event in listener.events if isinstance(event, UserTranscript) and event.is_final]
+        assert said == ["hello"]
+        assert not any("Thinking" in event.text for event in listener.events if isinstance(event, AgentTranscript))
 
 
 async def test_extensions_reach_the_wire_beside_the_tools() -> None:

@@ -7,8 +7,13 @@ from typing import Any, Literal
 
 import anyio
 
+from trunkline.clock import Clock
 from trunkline.testing.brain import Heard
+from trunkline.testing.delivery import Delivery
 from trunkline.testing.gemini.codec import invalid_argument
+
+HANDLE_LIFE = 7200.0
+"""Seconds for which a session can be taken up."""
 
 
 def _understood() -> anyio.Event:
@@ -29,6 +34,25 @@ class Line:
     def heard(self) -> Heard:
         """The line as a brain is told it."""
         return Heard(self.role, self.text, self.name)
+
+
+@dataclass(slots=True)
+class Memory:
+    """The sessions that can be taken up, over all connections: by handle what was said and until when it is kept."""
+
+    kept: dict[str, tuple[list[Line], float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a session needs of the simulator; times are seconds."""
+
+    clock: Clock
+    delivery: Delivery
+    memory: Memory
+    version: str
+    connection_limit: float
+    go_away_lead: float
 
 
 def lines_of(turns: Sequence[Mapping[str, Any]]) -> list[Line]:

@@ -17,7 +17,8 @@ from trunkline.testing.brain import Brain
 from trunkline.testing.delivery import Delivery
 from trunkline.testing.faults import Fault, FaultAtTheDoor, FaultScript, HangInHandshake, RefuseUpgrade
 from trunkline.testing.gemini.codec import GeminiCodec, Refusal
-from trunkline.testing.gemini.session import Memory, Session, Terms
+from trunkline.testing.gemini.conversation import Memory, Terms
+from trunkline.testing.gemini.session import Session
 from trunkline.testing.line import Journal, Line
 from trunkline.testing.tls import loopback_tls
 from trunkline.transport.http.limits import ServerLimits

@@ -9,7 +9,6 @@ import re
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -17,13 +16,12 @@ import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.audio.formats import SAMPLE_RATES
-from trunkline.clock import Clock
 from trunkline.errors import ProtocolError, TransportError
 from trunkline.testing.brain import Brain, CallTool, Say, sentence_to_say
-from trunkline.testing.delivery import MOUTH, Delivery
+from trunkline.testing.delivery import MOUTH
 from trunkline.testing.gemini.codec import Refusal, decoded, duration, invalid_argument
+from trunkline.testing.gemini.conversation import HANDLE_LIFE, Spent, Terms, lines_of, result_of, text_of
 from trunkline.testing.gemini.conversation import Line as Said
-from trunkline.testing.gemini.conversation import Spent, lines_of, result_of, text_of
 from trunkline.testing.gemini.setup import check_message, check_setup, schema_of
 from trunkline.testing.hearing import EAR, Hearing, SpeechBegan, SpeechEnded
 from trunkline.testing.line import Line
@@ -35,26 +33,6 @@ _DETECTION = {"threshold": 0.5, "prefix_padding_ms": 20, "silence_duration_ms": 
 _EXPLICIT = "Explicit activity control is not supported when automatic activity detection is enabled."
 _DEPRECATED = "realtime_input.media_chunks is deprecated. Use audio, video, or text instead."
 _RATE = re.compile(r"audio/pcm(?:;\s*rate=(\d+))?")
-_HANDLE_LIFE = 7200.0
-
-
-@dataclass(slots=True)
-class Memory:
-    """The sessions that can be taken up, over all connections: by handle what was said and until when it is kept."""
-
-    kept: dict[str, tuple[list[Said], float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a session needs of the simulator; times are seconds."""
-
-    clock: Clock
-    delivery: Delivery
-    memory: Memory
-    version: str
-    connection_limit: float
-    go_away_lead: float
 
 
 class Session:
@@ -315,7 +293,7 @@ class Session:
             self._line.put({"sessionResumptionUpdate": {}})
             return
         handle = secrets.token_urlsafe(24)
-        self._terms.memory.kept[handle] = (list(self.lines), self._terms.clock.now() + _HANDLE_LIFE)
+        self._terms.memory.kept[handle] = (list(self.lines), self._terms.clock.now() + HANDLE_LIFE)
         self._line.put({"sessionResumptionUpdate": {"newHandle": handle, "resumable": True}})
 
     async def _generate(self, scope: anyio.CancelScope) -> None:
