@@ -39,6 +39,7 @@ from trunkline.realtime.stream import StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
+    from trunkline.realtime.gemini.provider import GeminiRealtimeProvider
     from trunkline.realtime.openai.provider import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
     from trunkline.realtime.qwen.provider import QwenRealtimeProvider
     from trunkline.realtime.reconnect import Attempt, Client, ClientStats, RealtimeClient, ReconnectPolicy, Watchdog
@@ -55,6 +56,7 @@ __all__ = [
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
+    "GeminiRealtimeProvider",
     "HistoryItem",
     "Interrupted",
     "OpenAIRealtimeProvider",
@@ -96,6 +98,7 @@ __all__ = [
 
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
+    "GeminiRealtimeProvider": "trunkline.realtime.gemini.provider",
     **dict.fromkeys(
         ("Attempt", "Client", "ClientStats", "RealtimeClient", "ReconnectPolicy", "Watchdog"),
         "trunkline.realtime.reconnect",

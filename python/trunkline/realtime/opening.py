@@ -18,9 +18,8 @@ S = TypeVar("S", bound=_Closable)
 
 @asynccontextmanager
 async def open_session(
-    dialling: AbstractAsyncContextManager[MessageStream],
-    set_up: Callable[[MessageStream], Awaitable[S]],
-    *,
+    dial: Callable[[], AbstractAsyncContextManager[MessageStream]],
+    *set_ups: Callable[[MessageStream], Awaitable[S | None]],
     refused: Callable[[TransportError | RemoteProtocolError], ProviderError],
     timeout: float,
     clock: Clock,
@@ -28,10 +27,11 @@ async def open_session(
     """A session on a new connection; leaving the block closes it.
 
     Args:
-        dialling: Opens the connection, and keeps the deadline by itself.
-        set_up: Makes the session of it.
+        dial: Opens a connection, and keeps the deadline by itself.
+        set_ups: The first makes a session of the connection, or gives None; then the next has a connection of its own to do so. The last
+            never gives None.
         refused: The error for the program, of what the connection or the setup failed with.
-        timeout: Seconds for both together.
+        timeout: Seconds for all of it together.
         clock: Where time comes from.
 
     Raises:
@@ -42,11 +42,14 @@ async def open_session(
         session: S | None = None
         try:
             deadline = clock.now() + timeout
-            stream = await stack.enter_async_context(dialling)
-            with clock.move_on_after(max(0.0, deadline - clock.now())):
-                session = await set_up(stream)
-            if session is None:
-                raise DeadlineExceeded("setting up a session", timeout)
+            for set_up in set_ups:
+                stream = await stack.enter_async_context(dial())
+                with clock.move_on_after(max(0.0, deadline - clock.now())) as scope:
+                    session = await set_up(stream)
+                if session is not None:
+                    break
+                if scope.cancelled_caught:
+                    raise DeadlineExceeded("setting up a session", timeout)
         except (TransportError, RemoteProtocolError) as error:
             refusal = refused(error)
         if session is None:

@@ -1,6 +1,7 @@
 """Simulators of carriers and vendors, for your tests and ours."""
 
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
+from trunkline.testing.gemini import GeminiLiveSimulator
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.testing.qwen import QwenOmniSimulator
@@ -9,6 +10,7 @@ from trunkline.testing.twilio.caller import TwilioCaller
 __all__ = [
     "Brain",
     "CallTool",
+    "GeminiLiveSimulator",
     "Heard",
     "LocalBrain",
     "OpenAIRealtimeSimulator",

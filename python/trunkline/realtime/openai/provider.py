@@ -1,6 +1,5 @@
 """OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
 
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from trunkline.audio import AudioFormat
@@ -16,8 +15,9 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.realtime.endpoint import checked_key, websocket_url
-from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
+from trunkline.realtime.endpoint import checked_key, websocket_base
+from trunkline.realtime.error_map import secrets_of
+from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.handshake import wait_for_session
 from trunkline.realtime.openai.session import CAPABILITIES, FLAT, OpenAIRealtimeSession
 from trunkline.realtime.opening import open_session
@@ -34,12 +34,12 @@ from trunkline.wire.realtime.openai.options import (
     SessionOptions,
     Transcription,
     TurnDetection,
-    merged,
     refuse_unknown,
     session_object,
 )
 from trunkline.wire.realtime.openai.schema import check_session
 from trunkline.wire.realtime.openai.session import FORMATS, PCM, VENDOR
+from trunkline.wire.settings import merged
 
 __all__ = [
     "OpenAIRealtimeFactory",
@@ -120,7 +120,7 @@ class OpenAIRealtimeProvider(StreamContract):
         self._api_key = checked_key(api_key, "OPENAI_API_KEY")
         self._model = model
         self._base_url = base_url
-        self._url = websocket_url(base_url, model)
+        self._url = f"{websocket_base(base_url)}/realtime?model={quote(model, safe='')}"
         self._dialect = dialect
         self._api_key_header = api_key_header
         self._identity = {
@@ -154,9 +154,7 @@ class OpenAIRealtimeProvider(StreamContract):
         Raises:
             InvalidConfig: As the constructor; or the resource is neither a name nor an address.
         """
-        key = api_key or os.environ.get("AZURE_OPENAI_API_KEY", "")
-        if not key:
-            raise InvalidConfig("api_key", "pass one, or set the environment variable AZURE_OPENAI_API_KEY")
+        key = checked_key(api_key, "AZURE_OPENAI_API_KEY")
         origin = resource.rstrip("/")
         if re.fullmatch(r"[A-Za-z0-9-]+", resource):
             origin = f"https://{resource}.openai.azure.com"
@@ -201,7 +199,7 @@ class OpenAIRealtimeProvider(StreamContract):
         """
         wanted = self._session_object(config)
         opening = open_session(
-            self._dial(),
+            self._dial,
             lambda stream: self._set_up(stream, wanted, config.history),
             refused=self._errors.refused,
             timeout=self._connect_timeout,
@@ -227,8 +225,7 @@ class OpenAIRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
-        secrets = [self._api_key] if len(self._api_key) >= SHORTEST_SECRET else []
-        return recorded(connecting, self._record, secrets=secrets, clock=self._clock)
+        return recorded(connecting, self._record, secrets=secrets_of(self._api_key), clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]

@@ -6,14 +6,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.realtime.endpoint import checked_key, websocket_url
-from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
+from trunkline.realtime.endpoint import checked_key, websocket_base
+from trunkline.realtime.error_map import secrets_of
+from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.handshake import wait_for_session
 from trunkline.realtime.opening import open_session
 from trunkline.realtime.provider import Capabilities, ProcessConfig
@@ -22,12 +23,12 @@ from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.wire.realtime.openai.commands import update_session
 from trunkline.wire.realtime.openai.events import SessionCreated, SessionUpdated
-from trunkline.wire.realtime.openai.options import merged
 from trunkline.wire.realtime.qwen import errors as qwen_errors
 from trunkline.wire.realtime.qwen.decode import parse
 from trunkline.wire.realtime.qwen.history import instructions_with_history
 from trunkline.wire.realtime.qwen.schema import check_session
 from trunkline.wire.realtime.qwen.session import VENDOR, SessionOptions, TurnDetection, check_model, session_object
+from trunkline.wire.settings import merged
 
 DEFAULT_MODEL: Final = "qwen3.5-omni-flash-realtime"
 REGIONS: Final = {
@@ -95,7 +96,7 @@ class QwenRealtimeProvider(StreamContract):
         self._api_key = checked_key(api_key, "DASHSCOPE_API_KEY")
         self._model = model
         self._base_url = (base_url or REGIONS[region]).rstrip("/").removesuffix("/realtime")
-        self._url = websocket_url(self._base_url, model)
+        self._url = f"{websocket_base(self._base_url)}/realtime?model={quote(model, safe='')}"
         self._workspace = workspace
         self._transcribe_output = transcribe_output
         self._tls = tls
@@ -164,7 +165,7 @@ class QwenRealtimeProvider(StreamContract):
             raise InvalidConfig("resume_handle", "this service takes no session up again")
         wanted = self._session_object(config)
         opening = open_session(
-            self._dial(),
+            self._dial,
             lambda stream: self._set_up(stream, wanted, config),
             refused=self._errors.refused,
             timeout=self._connect_timeout,
@@ -188,8 +189,7 @@ class QwenRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
-        secrets = [self._api_key] if len(self._api_key) >= SHORTEST_SECRET else []
-        return recorded(connecting, self._record, secrets=secrets, clock=self._clock)
+        return recorded(connecting, self._record, secrets=secrets_of(self._api_key), clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], config: ProcessConfig

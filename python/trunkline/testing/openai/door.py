@@ -13,19 +13,13 @@ from urllib.parse import parse_qs
 
 import anyio
 
-from trunkline.errors import MissingExtra
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.faults import (
-    Fault,
-    FaultAtTheDoor,
-    FaultScript,
-    HangInHandshake,
-    RateLimited,
-    RefuseUpgrade,
-)
+from trunkline.testing.faults import Fault, FaultAtTheDoor, FaultScript, HangInHandshake, RefuseUpgrade
+from trunkline.testing.line import Journal
+from trunkline.testing.openai.faults import RateLimited
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.line import Journal
 from trunkline.testing.openai.session import Pace, Session
+from trunkline.testing.tls import loopback_tls
 from trunkline.transport.http.limits import ServerLimits
 from trunkline.transport.http.routing import Request, Response, Route, Upgrade
 from trunkline.transport.http.server import Server
@@ -81,7 +75,7 @@ class RealtimeSimulator(ABC):
         self._journal = Journal(self.received, self.sent)
         served = tls or None
         if served is True:
-            served, self.client_tls = _contexts()
+            served, self.client_tls = loopback_tls()
         self._server = Server([Route("GET", path, self._open)], port=port, tls=served, grace=0.0, limits=_PATIENT)
 
     async def __aenter__(self) -> Self:
@@ -149,19 +143,6 @@ class RealtimeSimulator(ABC):
         self.sent.append(event)
         await socket.send(json.dumps(event))
         await socket.aclose(refused.close, f"{refused.error['type']}.{refused.code}")
-
-
-def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS for a server on loopback and for its clients, with a certificate that nobody else trusts."""
-    try:
-        import trustme
-    except ModuleNotFoundError as error:
-        raise MissingExtra("testing", "tls=True of a simulator") from error
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1", "localhost", "::1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
 
 
 def _upgraded(run: Callable[[WebSocketConnection], Awaitable[None]]) -> Upgrade:

@@ -8,12 +8,12 @@ from typing import Literal
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.line import Line
 from trunkline.testing.openai.beta import Beta
-from trunkline.testing.openai.dialect import GeneralAvailability
+from trunkline.testing.openai.dialect import GeneralAvailability, OpenAICodec
 from trunkline.testing.openai.door import RealtimeSimulator, TurnedAway
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.line import Line
 from trunkline.testing.openai.session import Pace, Session
 from trunkline.testing.openai.settings import Settings
 from trunkline.transport.http.routing import Request
@@ -112,7 +112,7 @@ class OpenAIRealtimeSimulator(RealtimeSimulator):
 
     def _session(self, socket: WebSocketConnection, query: Mapping[str, str]) -> Session:
         dialect = Beta() if self._dialect == "beta" else GeneralAvailability()
-        line = Line(socket, self._journal, self._script, self._pace.clock, dialect)
+        line = Line(socket, self._journal, self._script, self._pace.clock, OpenAICodec(dialect))
         model = query.get("model", _DEFAULT_MODEL)
         settings = Settings(
             kind="transcription" if query.get("intent") == "transcription" else "realtime",

@@ -15,11 +15,12 @@ import anyio
 from trunkline.clock import Clock
 from trunkline.errors import ProtocolError, TransportError
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery, answer
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.hearing import EAR, Hearing, NobodySpoke, SpeechBegan, SpeechEnded, TooShort
+from trunkline.testing.line import Line
+from trunkline.testing.openai.answering import answer
 from trunkline.testing.openai.conversation import Clip, Conversation, Item, client_item, decoded
-from trunkline.testing.openai.hearing import EAR, Hearing, NobodySpoke, SpeechBegan, SpeechEnded
 from trunkline.testing.openai.ids import new_id, padding
-from trunkline.testing.openai.line import Line
 from trunkline.testing.openai.messages import LONGEST_APPEND, check_event
 from trunkline.testing.openai.plan import Plan, make_plan
 from trunkline.testing.openai.refusal import Refusal
@@ -175,7 +176,10 @@ class Session:
     def _commit(self, event: Mapping[str, Any]) -> None:
         try:
             audio = self._hearing.commit()
-        except Refusal as refusal:
+        except TooShort as short:
+            message = "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+            message += f"but buffer only has {short.fresh_ms:.2f}ms of audio."
+            refusal = Refusal("input_audio_buffer_commit_empty", message)
             self._tasks.start_soon(self._refuse_late, refusal.error(_name(event)))
             return
         self._commit_audio(self._coming or new_id("item"), audio)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trunkline.testing.openai.faults import Close, Drop, Fault, MalformedJson
+from trunkline.testing.faults import Close, Drop, Fault, MalformedJson
 
 _QUOTA = '{"code":"AllocationQuota.FreeTierOnly","message":"The free tier of the model has been exhausted."}'
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.line import Line
+from trunkline.testing.openai.dialect import OpenAICodec
 from trunkline.testing.openai.door import RealtimeSimulator, TurnedAway
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.line import Line
 from trunkline.testing.openai.session import Pace, Session
 from trunkline.testing.qwen.dialect import QwenDialect
 from trunkline.testing.qwen.profiles import profile_of
@@ -104,7 +105,7 @@ class QwenOmniSimulator(RealtimeSimulator):
         assert profile is not None  # noqa: S101 - looked at before the client was let in
         settings = QwenSettings(profile, model=model, session_id=new_id("sess"))
         dialect = QwenDialect(settings, ends_cancelled=self._ends_cancelled)
-        line = Line(socket, self._journal, self._script, self._pace.clock, dialect)
+        line = Line(socket, self._journal, self._script, self._pace.clock, OpenAICodec(dialect))
         return QwenSession(
             line, self._brain, self._pace, settings, model=model, profile=profile, idle_limit=self._idle_limit
         )

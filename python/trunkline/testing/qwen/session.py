@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.line import Line
+from trunkline.testing.line import Line
 from trunkline.testing.openai.refusal import Refusal
 from trunkline.testing.openai.session import Pace, Session
 from trunkline.testing.qwen.profiles import Profile
