@@ -23,7 +23,7 @@ from trunkline.transport import MessageStream, connect_websocket
 
 ROOT = Path(__file__).parents[2]
 TESTED_ELSEWHERE = {"bridge", "llm", "stt", "testing", "tools", "tts"}
-TESTED_HERE = {"realtime", "openai", "long-calls", "twilio", "many-calls"}
+TESTED_HERE = {"realtime", "openai", "gemini", "qwen", "long-calls", "twilio", "many-calls"}
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("port 8080")]
 
@@ -96,6 +96,25 @@ async def test_openai_page(world: Internet, anyio_backend_name: str) -> None:
     assert "At seven." in printed
     assert "Usage(" in printed
     assert len(world.vendor.sessions) == 2
+
+
+async def test_qwen_page(world: Internet, anyio_backend_name: str) -> None:
+    async with running("qwen", anyio_backend_name, world.environment) as program:
+        printed = await program.ends()
+    assert "At seven." in printed
+    assert "Usage(" in printed
+    assert "We open at seven." in printed
+    assert len(world.qwen.sessions) == 2
+    assert not world.vendor.sessions
+
+
+async def test_gemini_page(world: Internet, anyio_backend_name: str) -> None:
+    async with running("gemini", anyio_backend_name, world.environment) as program:
+        printed = await program.ends()
+    assert "At seven." in printed
+    assert "Usage(" in printed
+    assert printed.endswith("True\n")
+    assert len(world.gemini.sessions) == 4
 
 
 async def test_long_calls_page(world: Internet, anyio_backend_name: str) -> None:

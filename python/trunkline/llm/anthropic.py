@@ -1,6 +1,5 @@
 """Anthropic's models, through the Messages API."""
 
-import os
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -66,7 +65,7 @@ class AnthropicLLM:
         proxy: str | None = "environment",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        key = checked_key(api_key or os.environ.get("ANTHROPIC_API_KEY", ""), "ANTHROPIC_API_KEY")
+        key = checked_key(api_key, "ANTHROPIC_API_KEY")
         self._model = checked_model(model, max_tokens)
         self._system_prompt = system_prompt
         self._max_tokens = max_tokens

@@ -1,6 +1,5 @@
 """Deepgram as speech to text: Nova, and Flux, which judges turns."""
 
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -85,7 +84,7 @@ class DeepgramSTT:
         connect_timeout: float = 10.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(api_key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
+        self._key = checked_key(api_key, KEY_VARIABLE)
         self._model = _ALIASES.get(model, model)
         self._base = websocket_base(base_url)
         self._tls = tls

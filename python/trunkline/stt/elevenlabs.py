@@ -1,6 +1,5 @@
 """ElevenLabs as speech to text: Scribe, as the caller speaks or one utterance at a time."""
 
-import os
 import ssl
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -76,7 +75,7 @@ class ElevenLabsSTT:
         connect_timeout: float = 10.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(api_key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
+        self._key = checked_key(api_key, KEY_VARIABLE)
         self._model = _ALIASES.get(model, model)
         self._streams = self._model.endswith(_REALTIME)
         self._language = language.partition("-")[0].lower() if language else None

@@ -1,6 +1,5 @@
 """OpenAI as speech to text: transcription sessions, or one utterance at a time over HTTP."""
 
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -81,7 +80,7 @@ class OpenAISTT:
         connect_timeout: float = 10.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(api_key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
+        self._key = checked_key(api_key, KEY_VARIABLE)
         self._model = _ALIASES.get(model, model)
         self._streams = self._model in _LIVE if streams is None else streams
         if isinstance(keyterms, str):

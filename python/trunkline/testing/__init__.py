@@ -4,9 +4,11 @@ from trunkline.testing.anthropic import AnthropicSimulator
 from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.deepgram import DeepgramSimulator
 from trunkline.testing.elevenlabs import ElevenLabsSimulator
+from trunkline.testing.gemini import GeminiLiveSimulator
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.testing.openai_http import OpenAISimulator
+from trunkline.testing.qwen import QwenOmniSimulator
 from trunkline.testing.twilio.caller import TwilioCaller
 
 __all__ = [
@@ -15,10 +17,12 @@ __all__ = [
     "CallTool",
     "DeepgramSimulator",
     "ElevenLabsSimulator",
+    "GeminiLiveSimulator",
     "Heard",
     "LocalBrain",
     "OpenAIRealtimeSimulator",
     "OpenAISimulator",
+    "QwenOmniSimulator",
     "Say",
     "ScriptedBrain",
     "TwilioCaller",

@@ -8,6 +8,7 @@ import anyio.lowlevel
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import Clock
+from trunkline.errors import InvalidConfig
 
 MOUTH = AudioFormat("linear16", 24_000)
 """What `Brain.speak` gives."""
@@ -20,6 +21,12 @@ class Delivery:
     clock: Clock
     speed: float | None
     chunk_ms: int
+
+    def __post_init__(self) -> None:
+        if self.speed is not None and self.speed <= 0:
+            raise InvalidConfig("speed", "must be above 0, or None")
+        if self.chunk_ms < 1:
+            raise InvalidConfig("chunk_ms", "must be at least 1")
 
     @property
     def lead(self) -> float:

@@ -84,7 +84,7 @@ class Hearing:
         if audio != self._format:
             self._format = audio
             self._converter = StreamConverter(audio, EAR)
-        if turns is not None and turns["type"] == "semantic_vad":
+        if turns is not None and turns.get("type") == "semantic_vad":
             turns = {**turns, **_SEMANTIC}
         if turns is None:
             self._began = None
@@ -115,6 +115,15 @@ class Hearing:
         """
         if self._fresh_ms < SHORTEST_COMMIT_MS:
             raise TooShort(self._fresh_ms)
+        return self.take_all()
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether speech began and did not end."""
+        return self._began is not None
+
+    def take_all(self) -> bytes:
+        """Everything since speech began, or since the buffer was empty, however short; it is empty then."""
         audio = self._between(self._held_from if self._began is None else self._began, self._total)
         self.clear()
         return audio

@@ -105,6 +105,15 @@ class Line:
         self._queue.append(_HangUp(code, reason))
         self._filled.set()
 
+    async def cut(self, why: str) -> NoReturn:
+        """Break the connection without a close frame.
+
+        Raises:
+            ConnectionLost: Always, so that the session ends.
+        """
+        await self._socket.abort(why)
+        raise ConnectionLost(1006, why)
+
     async def write(self) -> None:
         """Send what is put, until the line is hung up.
 
@@ -181,8 +190,7 @@ class Line:
     async def _suffer(self, fault: Fault | None) -> None:
         match fault:
             case Drop():
-                await self._socket.abort("dropped by the script")
-                raise ConnectionLost(1006, "dropped by the script")
+                await self.cut("dropped by the script")
             case Close(code=code, reason=reason):
                 await self._socket.aclose(code, reason)
                 raise ConnectionLost(code, reason)

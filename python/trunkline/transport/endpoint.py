@@ -1,23 +1,25 @@
 """What every vendor's address and key must be like before anything is sent there."""
 
+import os
 from urllib.parse import urlsplit
 
 from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 
 
-def checked_key(api_key: str, variable: str) -> str:
-    """The key, if a header can carry it.
+def checked_key(api_key: str | None, *variables: str) -> str:
+    """The key, if a header can carry it; None is what the first environment variable that is set says.
 
     Args:
         api_key: The key.
-        variable: The environment variable that may hold it, for the error.
+        variables: The environment variables that may hold it.
 
     Raises:
         InvalidConfig: It is empty, or holds white space or other characters that no key has.
     """
+    api_key = api_key or next(filter(None, map(os.environ.get, variables)), "")
     if not api_key:
-        raise InvalidConfig("api_key", f"pass one, or set the environment variable {variable}")
+        raise InvalidConfig("api_key", f"pass one, or set the environment variable {variables[0]}")
     if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         raise InvalidConfig("api_key", "holds characters that a key cannot have")
     return api_key

@@ -1,7 +1,6 @@
 """Deepgram Aura as an engine: a WebSocket for the call, or a request for each sentence."""
 
 import logging
-import os
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -75,9 +74,7 @@ class DeepgramTTS:
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(
-            os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE
-        )
+        self._key = checked_key(api_key, wire.KEY_VARIABLE)
         if voice_id and model and voice_id != model:
             raise InvalidConfig(
                 "voice_id", f"is {voice_id!r}, but model is {model!r}; with this vendor they are the same"

@@ -1,7 +1,6 @@
 """ElevenLabs as an engine: a WebSocket with a context for each answer, or a request for each sentence."""
 
 import logging
-import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -69,9 +68,7 @@ class ElevenLabsTTS:
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._key = checked_key(
-            os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE
-        )
+        self._key = checked_key(api_key, wire.KEY_VARIABLE)
         if not voice_id:
             raise InvalidConfig("voice_id", "must name a voice")
         if transport not in {"websocket", "http"}:

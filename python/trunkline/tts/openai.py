@@ -1,6 +1,5 @@
 """OpenAI as an engine, or a server that speaks the same protocol: a request for each sentence."""
 
-import os
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -56,7 +55,7 @@ class OpenAITTS:
         patience: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        key = checked_key(os.environ.get(wire.KEY_VARIABLE, "") if api_key is None else api_key, wire.KEY_VARIABLE)
+        key = checked_key(api_key, wire.KEY_VARIABLE)
         if not voice_id:
             raise InvalidConfig("voice_id", "must name a voice")
         if not model:

@@ -19,6 +19,8 @@ async def answer(response: Response, items: Sequence[Item], brain: Brain, delive
     lines = await brain.answer(history(items), instructions=plan.instructions, tools=plan.tools)
     await anyio.lowlevel.checkpoint_if_cancelled()
     response.usage.read(plan.instructions, items)
+    if not plan.speaks_with_calls and not all(isinstance(line, Say) for line in lines):
+        lines = [line for line in lines if not isinstance(line, Say)]
     for position, line in enumerate(lines):
         if isinstance(line, Say):
             calls = any(not isinstance(later, Say) for later in lines[position:])
