@@ -23,9 +23,9 @@ from trunkline.wire.llm.anthropic.errors import error_from_status as anthropic_e
 from trunkline.wire.llm.anthropic.request import VENDOR as ANTHROPIC
 from trunkline.wire.llm.anthropic.request import messages_request
 from trunkline.wire.llm.openai.decode import ChatDecoder
-from trunkline.wire.llm.openai.errors import error_from_status as openai_error
 from trunkline.wire.llm.openai.request import OPENAI, chat_request
 from trunkline.wire.llm.openai.request import VENDOR as OPENAI_NAME
+from trunkline.wire.vendors.openai import error_from_status as openai_error
 
 DEFAULT_MAX_TOKENS: Final = 1024
 

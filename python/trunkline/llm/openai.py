@@ -15,8 +15,8 @@ from trunkline.llm.provider import AnswerEvent
 from trunkline.tools.definition import ToolDefinition
 from trunkline.transport.endpoint import checked_key, http_base
 from trunkline.wire.llm.openai.decode import ChatDecoder
-from trunkline.wire.llm.openai.errors import error_from_status
 from trunkline.wire.llm.openai.request import COMPATIBLE, OPENAI, VENDOR, Dialect, chat_request
+from trunkline.wire.vendors.openai import error_from_status
 
 BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_MODEL: Final = "gpt-4o"

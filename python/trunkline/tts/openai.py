@@ -13,6 +13,7 @@ from trunkline.tts.http_speech import SpeechRequests
 from trunkline.tts.provider import SpeechCapabilities, SpeechPiece, SpeechSession
 from trunkline.tts.sentences import sentence_session
 from trunkline.tts.text import bounded
+from trunkline.wire.realtime.openai import errors as words
 from trunkline.wire.tts import openai as wire
 
 
@@ -73,8 +74,8 @@ class OpenAITTS:
         self._headers = wire.headers(key)
         self._clock = clock
         self._requests = SpeechRequests(
-            ConnectionErrors(wire.VENDOR, wire, key),
-            wire,
+            ConnectionErrors(wire.VENDOR, words, key),
+            words,
             tls=tls,
             proxy=proxy,
             connect_timeout=connect_timeout,

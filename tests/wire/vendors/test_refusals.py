@@ -1,4 +1,4 @@
-"""What Deepgram and ElevenLabs say when they refuse, in all its shapes."""
+"""What Deepgram, ElevenLabs and OpenAI say when they refuse, in all its shapes."""
 
 import json
 
@@ -14,7 +14,7 @@ from trunkline.errors import (
     RateLimited,
     RequestRejected,
 )
-from trunkline.wire.vendors import deepgram, elevenlabs
+from trunkline.wire.vendors import deepgram, elevenlabs, openai
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,52 @@ def test_elevenlabs_refusals(status: int, detail: object, kind: type[ProviderErr
 def test_a_key_in_a_sentence_is_taken_out() -> None:
     error = elevenlabs.error_from_status(401, json.dumps({"detail": "bad key sk_0123456789abcdef"}))
     assert "0123456789" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind", "text"),
+    [
+        (429, {"code": "rate_limit_exceeded", "type": "requests", "message": "wait"}, RateLimited, "wait"),
+        (429, {"code": "insufficient_quota", "type": "insufficient_quota"}, QuotaExceeded, "[insufficient_quota]"),
+        (429, {"type": "insufficient_quota", "message": "no credit"}, QuotaExceeded, "[429] no credit"),
+        (404, {"type": "invalid_request_error", "message": "no such model"}, ModelUnavailable, "no such model"),
+        (401, {"type": "server_error", "message": "bad key"}, AuthFailed, "bad key"),
+        (400, {"type": "server_error", "message": "later"}, ProviderUnavailable, "later"),
+        (400, "only a text", RequestRejected, "[400] only a text"),
+        (409, None, ProviderUnavailable, "[409] refused with HTTP status 409"),
+    ],
+)
+def test_openais_refusals(status: int, error: object, kind: type[ProviderError], text: str) -> None:
+    found = openai.error_from_status(status, json.dumps({"error": error}), retry_after=3.0, request_id="r")
+    assert type(found) is kind
+    assert text in str(found)
+    assert (found.retry_after, found.request_id) == (3.0, "r")
+
+
+def test_openais_error_may_stand_where_others_have_an_object() -> None:
+    body = json.dumps({"object": "error", "message": "too long", "code": "context_length_exceeded"})
+    found = openai.error_from_status(400, body)
+    assert type(found) is RequestRejected
+    assert str(found) == "[context_length_exceeded] too long"
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ({"error": {"code": "503", "message": "busy"}}, ProviderUnavailable),
+        ({"error": {"code": "429", "message": "busy"}}, RateLimited),
+        ({"error": {"type": "invalid_request_error", "message": "no"}}, RequestRejected),
+        ({"error": "broken"}, ProviderUnavailable),
+    ],
+)
+def test_openais_errors_in_a_stream(event: dict[str, object], kind: type[ProviderError]) -> None:
+    assert type(openai.error_in(event)) is kind
+
+
+def test_a_message_without_an_error_tells_none() -> None:
+    assert openai.error_in({"choices": []}) is None
+
+
+def test_openais_refusal_does_not_show_a_key() -> None:
+    body = json.dumps({"error": {"code": "invalid_api_key", "message": "Incorrect API key provided: sk-abcd****wxyz."}})
+    assert "abcd" not in str(openai.error_from_status(401, body))

@@ -12,7 +12,7 @@ from trunkline.errors import (
 )
 from trunkline.wire.fields import Fields, Reader, object_or_empty, text_or
 from trunkline.wire.llm.anthropic.request import VENDOR
-from trunkline.wire.llm.errors import class_of_status
+from trunkline.wire.vendors.http_status import class_of_status
 
 _BY_TYPE: dict[str, type[ProviderError]] = {
     "invalid_request_error": RequestRejected,

@@ -9,10 +9,10 @@ from trunkline.wire.fields import Fields, Reader, int_or, object_or_empty, objec
 from trunkline.wire.llm.calls import CallParts
 from trunkline.wire.llm.errors import truncated
 from trunkline.wire.llm.events import AnswerEvent, AnswerFinished, StopReason, TextReceived, ToolCallRequested
-from trunkline.wire.llm.openai.errors import error_in
 from trunkline.wire.llm.openai.request import VENDOR
 from trunkline.wire.llm.openai.thinking import ThinkingFilter
 from trunkline.wire.realtime.usage import Usage
+from trunkline.wire.vendors.openai import error_in
 
 READER: Final = Reader(VENDOR)
 END: Final = "[DONE]"
