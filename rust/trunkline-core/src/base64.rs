@@ -19,9 +19,20 @@ static VALUES: [u8; 256] = {
 /// Replaces what is in `text` by the text of `bytes`.
 pub(crate) fn encode(bytes: &[u8], text: &mut Vec<u8>) {
     text.clear();
-    text.resize(bytes.len().div_ceil(3) * 4, PADDING);
+    append(bytes, text);
+}
+
+/// How many characters the text of so many bytes has.
+pub(crate) const fn encoded_len(len: usize) -> usize {
+    len.div_ceil(3) * 4
+}
+
+/// Writes the text of `bytes` behind what is in `text`.
+pub(crate) fn append(bytes: &[u8], text: &mut Vec<u8>) {
+    let start = text.len();
+    text.resize(start + encoded_len(bytes.len()), PADDING);
     let (triples, rest) = bytes.as_chunks();
-    let fours = text.as_chunks_mut::<4>().0;
+    let fours = text[start..].as_chunks_mut::<4>().0;
     for (four, triple) in fours.iter_mut().zip(triples) {
         *four = letters(*triple);
     }
