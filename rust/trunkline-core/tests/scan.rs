@@ -53,8 +53,16 @@ fn kinds_are_told() {
     let kinds: Vec<Kind> = (0..6)
         .filter_map(|path| Some(found.get(path)?.kind))
         .collect();
-    use Kind::{Array, EscapedString, Number, Object, String, Word};
-    assert_eq!(kinds, [String, EscapedString, Number, Word, Object, Array]);
+
+    let expected = [
+        Kind::String,
+        Kind::EscapedString,
+        Kind::Number,
+        Kind::Word,
+        Kind::Object,
+        Kind::Array,
+    ];
+    assert_eq!(kinds, expected);
     assert_eq!(found.get(6), None);
 }
 

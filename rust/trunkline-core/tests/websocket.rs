@@ -67,13 +67,13 @@ fn the_standards_examples_are_read() {
     assert_eq!(read(Role::Server, &masked), (hello.clone(), None));
     let fragmented = [0x01, 0x03, 0x48, 0x65, 0x6c, 0x80, 0x02, 0x6c, 0x6f];
     assert_eq!(from_server(&fragmented), Ok(hello));
-    let ping = [0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
-    assert_eq!(from_server(&ping), Ok(vec![(Ping, b"Hello".to_vec())]));
-    let pong = [
+    let asked = [0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+    assert_eq!(from_server(&asked), Ok(vec![(Ping, b"Hello".to_vec())]));
+    let answered = [
         0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
     ];
     assert_eq!(
-        read(Role::Server, &pong),
+        read(Role::Server, &answered),
         (vec![(Pong, b"Hello".to_vec())], None)
     );
     for (head, len) in [

@@ -13,9 +13,11 @@ mod errors;
 mod format;
 mod jitter;
 mod level;
+mod link;
 mod number;
 mod ring;
 mod tone;
+mod websocket;
 
 /// The compiled half of `trunkline.audio`.
 #[pymodule(gil_used = false)]
@@ -30,9 +32,15 @@ mod _rust {
     #[pymodule_export]
     use crate::level::{dbfs, rms};
     #[pymodule_export]
+    use crate::link::{
+        AudioQueued, AudioSent, Downlink, DownlinkStats, MarkSent, Uplink, UplinkStats,
+    };
+    #[pymodule_export]
     use crate::ring::RingBuffer;
     #[pymodule_export]
     use crate::tone::{DtmfDetector, generate, tone};
+    #[pymodule_export]
+    use crate::websocket::{Close, Failed, Ping, Pong, WebSocketCodec};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
