@@ -13,6 +13,7 @@ mod collected;
 mod downlink;
 mod history;
 mod playout;
+mod provider;
 mod reorder;
 mod shape;
 mod silence;

@@ -7,10 +7,12 @@ use trunkline_core::media::Frame;
 use crate::errors::InvalidConfig;
 
 mod downlink;
+mod log;
 mod shape;
 mod uplink;
 
-pub(crate) use downlink::{AudioQueued, AudioSent, Downlink, DownlinkStats, MarkSent};
+pub(crate) use downlink::{Downlink, DownlinkStats};
+pub(crate) use log::{AudioQueued, AudioSent, MarkSent};
 pub(crate) use uplink::{Uplink, UplinkStats};
 
 /// What is to be sent now, if anything, and the message that Python has to handle before the link goes on.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::collected::Collected;
-use super::downlink::convert;
 use super::history::History;
+use super::provider::Provider;
 use super::reorder::{Reorder, Turn};
 use super::silence::Silence;
 use super::throttle::Throttle;
@@ -79,15 +79,6 @@ pub struct Uplink {
     stats: UplinkStats,
 }
 
-#[derive(Debug)]
-struct Provider {
-    template: MediaTemplate,
-    converter: StreamConverter,
-    writer: Writer,
-    made: Vec<u8>,
-    rest: Vec<u8>,
-}
-
 impl Uplink {
     /// Makes an uplink without a provider: it only remembers.
     ///
@@ -149,13 +140,8 @@ impl Uplink {
         if template.frame_bytes().is_some() {
             return Err(Error::setting("template", "a provider takes any length"));
         }
-        self.provider = Some(Provider {
-            template,
-            converter: StreamConverter::new(self.format, format),
-            writer,
-            made: Vec::new(),
-            rest: Vec::new(),
-        });
+        let converter = StreamConverter::new(self.format, format);
+        self.provider = Some(Provider::new(template, converter, writer));
         let (start, end) = (self.start_of_sample(), self.history.end());
         let sample = self.format.sample_bytes() as u64;
         let position = position.unwrap_or(end).min(end) / sample * sample;
@@ -257,8 +243,7 @@ impl Uplink {
             self.send(out);
         }
         if let Some(provider) = &mut self.provider {
-            let tail = provider.converter.flush();
-            provider.write(&tail, out, &mut self.stats);
+            provider.flush(out, &mut self.stats);
         }
     }
 
@@ -387,29 +372,5 @@ impl Uplink {
             .start()
             .next_multiple_of(sample)
             .min(self.history.end())
-    }
-}
-
-impl Provider {
-    fn send(&mut self, pieces: [&[u8]; 2], out: &mut Vec<u8>, stats: &mut UplinkStats) {
-        let [first, second] = pieces;
-        if self.converter.is_identity() {
-            self.made.clear();
-            self.made.extend_from_slice(first);
-        } else {
-            convert(&mut self.converter, first, &mut self.made);
-        }
-        if !second.is_empty() {
-            convert(&mut self.converter, second, &mut self.rest);
-            self.made.extend_from_slice(&self.rest);
-        }
-        let made = std::mem::take(&mut self.made);
-        self.write(&made, out, stats);
-        self.made = made;
-    }
-
-    fn write(&mut self, audio: &[u8], out: &mut Vec<u8>, stats: &mut UplinkStats) {
-        stats.sent_messages += self.template.write(audio, &mut self.writer, out);
-        stats.sent_bytes += audio.len() as u64;
     }
 }
