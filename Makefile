@@ -45,7 +45,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 check-rust: ## Check the Rust core harder: every order of threads, any input, ThreadSanitizer (CASES=100000)
 	RUSTFLAGS="--cfg loom" cargo test --quiet -p trunkline-core --release --test loom_ring --target-dir target/loom
-	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --target-dir target/checked
+	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --test frame_path --test scan --target-dir target/checked
 	@if rustup run nightly rustc --version >/dev/null 2>&1; then set -x; \
 		RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" rustup run nightly cargo test --quiet -p trunkline-core \
 			--release --test ring_threads --target $(HOST) --target-dir target/tsan; \
