@@ -314,10 +314,11 @@ fn check_close(payload: &[u8]) -> Result<(), WebSocketError> {
     if payload.len() == 1 {
         return Err(WebSocketError::Protocol("a close frame with half a code"));
     }
+    str::from_utf8(&payload[2..]).map_err(|_| WebSocketError::InvalidUtf8)?;
     if !is_close_code(close_status(payload).0) {
         return Err(WebSocketError::Protocol("a close code that is not allowed"));
     }
-    str::from_utf8(&payload[2..]).map_or(Err(WebSocketError::InvalidUtf8), |_| Ok(()))
+    Ok(())
 }
 
 #[cfg(test)]
