@@ -94,30 +94,30 @@ def odd() -> st.SearchStrategy[Any]:
     return words | st.integers(-2, 2**70) | st.floats() | st.none() | st.booleans() | st.just([]) | st.just({})
 
 
-def member(name: str, usual: str) -> st.SearchStrategy[str]:
-    """One that is right, three times in four; an object is given as its text."""
-    right = st.just(usual if usual.startswith("{") else json.dumps(usual))
-    value = st.one_of(right, right, right, odd().map(json.dumps))
-    return value.map(lambda value: f"{json.dumps(name)}:{value}")
+@st.composite
+def message(draw: st.DrawFn, members: dict[str, str]) -> str:
+    """An object of these members, given as JSON; now and then one or two are odd, missing, twice or there for nothing."""
+    told = dict(members)
+    for name in draw(st.lists(st.sampled_from(sorted(members)), max_size=2)):
+        told[name] = draw(st.just(members[name]) | odd().map(json.dumps))
+    pairs = [f"{json.dumps(name)}:{value}" for name, value in told.items()]
+    which = draw(st.integers(0, 12))
+    if which == 0:
+        pairs.append(draw(st.sampled_from(pairs)))
+    elif which == 1:
+        del pairs[draw(st.integers(0, len(pairs) - 1))]
+    elif which < 6:
+        pairs.append(f'"more":{json.dumps(draw(odd()))}')
+    gap = draw(st.sampled_from(["", " ", "\n", "\t"]))
+    return "{" + f"{gap},{gap}".join(draw(st.permutations(pairs))) + gap + "}"
 
 
-def message(members: dict[str, str]) -> st.SearchStrategy[str]:
-    """An object of these members, some of them missing, twice or odd."""
-    each = st.lists(
-        st.sampled_from([member(name, usual) for name, usual in members.items()]).flatmap(lambda it: it), max_size=2
-    )
-    usual = st.tuples(*(member(name, usual) for name, usual in members.items()))
-    space = st.sampled_from(["", " ", "\n", "\t"])
-    return st.builds(
-        lambda usual, more, gap: "{" + f"{gap},{gap}".join([*usual, *more]) + gap + "}", usual, each, space
-    )
-
-
-MEDIA = message({"track": "inbound", "chunk": "1", "timestamp": "5", "payload": "AAAA"})
+MEDIA = message({"track": '"inbound"', "chunk": '"1"', "timestamp": '"5"', "payload": '"AAAA"'})
 FROM_TWILIO = MEDIA.flatmap(
-    lambda media: message({"event": "media", "sequenceNumber": "2", "streamSid": "MZ1", "media": media})
+    lambda media: message({"event": '"media"', "sequenceNumber": '"2"', "streamSid": '"MZ1"', "media": media})
 )
-FROM_OPENAI = message({"type": "response.output_audio.delta", "response_id": "r", "item_id": "i", "delta": "AAAA"})
+KIND = "response.output_audio.delta"
+FROM_OPENAI = message({"type": f'"{KIND}"', "response_id": '"r"', "item_id": '"i"', "delta": '"AAAA"'})
 
 
 def change(text: str, at: int, to: str) -> str:
