@@ -56,6 +56,7 @@ bench: | .venv ## Measure audio beside other libraries, and whole calls, into do
 	@mkdir -p target
 	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
 	$(RUN) python -m benches --core target/benches.txt $(ARGS)
+	$(RUN) python -m benches.frames
 	$(RUN) python -m benches.bridge
 
 docs: | .venv ## Build the documentation into docs/_build

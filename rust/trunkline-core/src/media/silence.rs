@@ -24,7 +24,7 @@ impl Silence {
 
     /// The audio goes on; half a sample at its end is not looked at.
     pub(super) fn hear(&mut self, audio: &[u8]) {
-        let (energy, samples) = match self.format.encoding() {
+        let energy = match self.format.encoding() {
             Encoding::Mulaw => energy(audio.iter().map(|&code| mulaw_decode(code))),
             Encoding::Alaw => energy(audio.iter().map(|&code| alaw_decode(code))),
             Encoding::Linear16 => {
@@ -32,6 +32,7 @@ impl Silence {
                 energy(samples.map(|&sample| i16::from_le_bytes(sample)))
             }
         };
+        let samples = number((audio.len() / self.format.encoding().sample_bytes()) as u64);
         if samples > 0.0 && energy / samples < self.threshold {
             let rate = f64::from(self.format.sample_rate()) * f64::from(self.format.channels());
             self.seconds += samples / rate;
@@ -50,16 +51,21 @@ impl Silence {
     }
 }
 
-/// The sum of the squares of samples, and how many there are.
+/// The sum of the squares of samples.
+fn energy(samples: impl Iterator<Item = i16>) -> f64 {
+    number(
+        samples
+            .map(|sample| u64::from(u32::from(sample.unsigned_abs()).pow(2)))
+            .sum(),
+    )
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a level needs no more than 52 bits"
 )]
-fn energy(samples: impl Iterator<Item = i16>) -> (f64, f64) {
-    let (energy, count) = samples.fold((0_u64, 0_u64), |(energy, count), sample| {
-        (energy + u64::from(sample.unsigned_abs()).pow(2), count + 1)
-    });
-    (energy as f64, count as f64)
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]
