@@ -32,6 +32,16 @@ pub use uplink::{Uplink, UplinkConfig, UplinkStats};
 /// Audio that a tap has kept, and when it came or went, in seconds.
 pub type Frame = (Vec<u8>, f64);
 
+/// Memory that is kept from one message to the next; more than that is given back.
+const KEPT: usize = 64 * 1024;
+
+/// Forgets a buffer that has grown beyond what is kept.
+fn give_back(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    }
+}
+
 /// Bytes that a second of audio has.
 fn bytes_per_second(format: AudioFormat) -> f64 {
     let sample_bytes = f64::from(format.channels())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MediaShape, Playout, PlayoutConfig, Read};
+use super::{MediaShape, Playout, PlayoutConfig, Read, give_back};
 use crate::websocket::{MessageKind, Parser, WebSocketError};
 use crate::{AudioFormat, Error, StreamConverter};
 
@@ -225,6 +225,7 @@ impl Downlink {
 
 /// Replaces what is in `made` by what the converter makes of a chunk.
 pub(super) fn convert(converter: &mut StreamConverter, audio: &[u8], made: &mut Vec<u8>) {
+    give_back(made);
     made.resize(converter.output_len(audio.len()), 0);
     let written = converter.convert_into(audio, made);
     debug_assert_eq!(written, Ok(made.len()));

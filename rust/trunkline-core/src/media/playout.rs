@@ -5,7 +5,9 @@ use std::mem;
 use std::sync::Arc;
 
 use super::collected::Collected;
-use super::{Frame, MarkTemplate, MediaTemplate, bytes_per_second, seconds, whole};
+use super::{
+    Frame, KEPT, MarkTemplate, MediaTemplate, bytes_per_second, give_back, seconds, whole,
+};
 use crate::websocket::Writer;
 use crate::{AudioFormat, Encoding, Error};
 
@@ -332,12 +334,16 @@ impl Playout {
         }
         let mut message = mem::take(&mut self.message);
         message.clear();
+        give_back(&mut message);
         let (first, second) = self.queue.as_slices();
         let split = size.min(first.len());
         message.extend_from_slice(&first[..split]);
         message.extend_from_slice(&second[..size - split]);
         message.resize(size + padding, self.silence);
         self.queue.drain(..size);
+        if self.queue.is_empty() && self.queue.capacity() > KEPT {
+            self.queue = VecDeque::new();
+        }
         self.account(size, padding, now);
         self.counts.messages += self.config.template.write(&message, &mut self.writer, out);
         self.counts.bytes += message.len() as u64;
@@ -347,8 +353,7 @@ impl Playout {
         self.recent.drain(..excess);
         shorten(&mut self.recent_parts, excess, |_, _| {});
         self.sent += message.len() as u64;
-        let seconds = seconds(message.len(), self.bytes_per_second);
-        self.ends = self.ends.max(now) + seconds;
+        self.ends = self.ends.max(now) + seconds(message.len(), self.bytes_per_second);
         self.message = message;
     }
 

@@ -1,5 +1,6 @@
 //! How a message with audio is recognised and read.
 
+use super::give_back;
 use crate::Error;
 use crate::base64;
 use crate::scan::{Found, Kind, Paths, Value};
@@ -207,6 +208,7 @@ impl Compiled {
         };
         (read.counter, read.order) = (count(self.counter)?, count(self.order)?);
         let audio = string(found.get(0)?, text)?;
+        give_back(&mut read.audio);
         base64::decode(audio, &mut read.audio).ok()?;
         let max = self.shape.max_audio.unwrap_or(usize::MAX);
         (read.audio.len() <= max).then_some(())
