@@ -239,6 +239,12 @@ def test_what_cannot_work_is_refused_by_name() -> None:
         Downlink(MEDIA, TWILIO, lead_ms=0)
     with pytest.raises(TypeError, match="Anything"):
         Uplink(call.carrier, MediaShape(audio="a", expected=(Expected("b", True),)), TWILIO)
+    with pytest.raises(InvalidConfig, match="position"):
+        call.up.connect(APPEND, OPENAI, position=-1)
+    with pytest.raises(InvalidConfig, match="frame_bytes"):
+        Downlink(MediaTemplate(head="", frame_bytes=-1), TWILIO)
+    with pytest.raises(TypeError, match="audio"):
+        Uplink(call.carrier, APPEND, TWILIO)  # type: ignore[arg-type]
     with pytest.raises(InvalidAudioData):
         call.up.push(memoryview(b"abcdef")[::2], 1.0)
 

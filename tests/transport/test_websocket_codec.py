@@ -195,7 +195,7 @@ def test_close_without_a_code_is_1005_and_is_answered_without_one() -> None:
 
 def test_frames_that_must_not_be_sent_are_refused() -> None:
     codec = WebSocketCodec(is_client=False, max_size=100)
-    for code in (999, 1004, 1006, 1015, 2000, 5000):
+    for code in (-1, 999, 1004, 1006, 1015, 2000, 5000, 70_000):
         with pytest.raises(LocalProtocolError, match=str(code)):
             codec.close(code)
     with pytest.raises(LocalProtocolError, match="123 bytes here, got 124"):
@@ -204,6 +204,8 @@ def test_frames_that_must_not_be_sent_are_refused() -> None:
         codec.ping(bytes(126))
     with pytest.raises(LocalProtocolError, match="surrogate"):
         codec.text("\ud800")
+    with pytest.raises(LocalProtocolError, match="surrogate"):
+        codec.close(1000, "\udfff")
     with pytest.raises(InvalidConfig):
         WebSocketCodec(is_client=True, max_size=0)
 

@@ -5,6 +5,7 @@ use pyo3::types::{PyBytes, PyList};
 use trunkline_core::media::Frame;
 
 use crate::errors::InvalidConfig;
+use crate::number::Integer;
 
 mod downlink;
 mod log;
@@ -38,6 +39,12 @@ fn moment(now: f64) -> PyResult<f64> {
         "now",
         format!("must be finite, got {now}"),
     )))
+}
+
+/// A position, a count or a size: a whole number that is not below 0.
+fn count(number: Integer, name: &'static str) -> PyResult<u64> {
+    let most = i64::MAX.unsigned_abs();
+    number.within(name, 0..=most)
 }
 
 /// Audio that a tap has kept.

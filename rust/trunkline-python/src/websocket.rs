@@ -138,9 +138,7 @@ impl WebSocketCodec {
     ///     RuntimeError: Another thread is writing.
     #[pyo3(signature = (message, /))]
     fn text<'py>(&self, message: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
-        let text = message.to_str().map_err(|_| {
-            LocalProtocolError::new_err("a text message must be Unicode, got half a surrogate pair")
-        })?;
+        let text = unicode(message)?;
         self.write(message.py(), |writer, out| {
             writer.message(MessageKind::Text, text.as_bytes(), out);
             Ok(())
@@ -188,20 +186,29 @@ impl WebSocketCodec {
     ///
     /// Args:
     ///     code: 1000 to 1003, 1007 to 1014 or 3000 to 4999; or 1005 for a frame without a code, which answers one.
-    ///     reason: Text of 123 bytes at most.
+    ///     reason: Text of 123 bytes at most; None is none.
     ///
     /// Raises:
-    ///     LocalProtocolError: A close frame cannot carry this code, or the reason is too long.
+    ///     LocalProtocolError: A close frame cannot carry this code, or the reason is too long or not Unicode.
     ///     RuntimeError: Another thread is writing.
-    #[pyo3(signature = (code = 1000, reason = ""))]
+    #[pyo3(signature = (code = Integer::from(1000), reason = None))]
     fn close<'py>(
         &self,
         py: Python<'py>,
-        code: u16,
-        reason: &str,
+        code: Integer,
+        reason: Option<&Bound<'py, PyString>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let code = code.narrow().map_err(|code| {
+            LocalProtocolError::new_err(format!("a close frame cannot carry the code {code}"))
+        })?;
+        let reason = reason.map(unicode).transpose()?.unwrap_or_default();
         self.write(py, |writer, out| writer.close(code, reason, out))
     }
+}
+
+fn unicode<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
+    text.to_str()
+        .map_err(|_| LocalProtocolError::new_err("text must be Unicode, got half a surrogate pair"))
 }
 
 /// A writer whose masking keys come from the system's randomness.

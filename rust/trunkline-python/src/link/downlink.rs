@@ -7,10 +7,11 @@ use pyo3::types::{PyBytes, PyList};
 use trunkline_core::media::{Downlink as Core, PlayoutConfig};
 
 use super::log::entries;
-use super::{Fed, frames, moment, sent, shape};
+use super::{Fed, count, frames, moment, sent, shape};
 use crate::buffer;
 use crate::errors::{busy, raised};
 use crate::format::format;
+use crate::number::Integer;
 use crate::websocket::{LocalProtocolError, WORTH_DETACHING, WebSocketCodec, message};
 
 /// Takes the bytes of a provider's socket and makes bytes for a carrier's, at the pace at which they are played.
@@ -298,11 +299,12 @@ impl Downlink {
     ///     now: The time, in seconds.
     ///
     /// Raises:
-    ///     InvalidConfig: `now` is not finite.
+    ///     InvalidConfig: `now` is not finite, or `unheard_bytes` is below 0.
     ///     RuntimeError: Another thread is using this link.
     #[pyo3(signature = (unheard_bytes, now, /))]
-    fn hold(&self, unheard_bytes: usize, now: f64) -> PyResult<()> {
-        let now = moment(now)?;
+    fn hold(&self, unheard_bytes: Integer, now: f64) -> PyResult<()> {
+        let (unheard_bytes, now) = (count(unheard_bytes, "unheard_bytes")?, moment(now)?);
+        let unheard_bytes = usize::try_from(unheard_bytes).unwrap_or(usize::MAX);
         self.enter()?.core.playout().hold(unheard_bytes, now);
         Ok(())
     }

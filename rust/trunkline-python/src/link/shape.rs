@@ -1,7 +1,6 @@
 //! Python's shapes and templates as the core's.
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 use trunkline_core::media::{
@@ -9,38 +8,38 @@ use trunkline_core::media::{
 };
 
 use crate::errors::raised;
+use crate::number::Integer;
+
+/// 1 GiB.
+const LARGEST: usize = 1 << 30;
 
 pub(super) fn shape(object: &Bound<'_, PyAny>) -> PyResult<MediaShape> {
-    let py = object.py();
-    let Some(audio) = object.getattr(intern!(py, "audio"))?.extract()? else {
-        return Ok(MediaShape::binary(
-            object.getattr(intern!(py, "frame_bytes"))?.extract()?,
-        ));
+    let Some(audio) = member(object, "audio")?.extract()? else {
+        return Ok(MediaShape::binary(bytes(object, "frame_bytes")?));
     };
     let mut members = Vec::new();
-    for member in object.getattr(intern!(py, "expected"))?.try_iter()? {
+    for member in member(object, "expected")?.try_iter()? {
         members.push(expected(&member?)?);
     }
     MediaShape::json(JsonShape {
         audio,
         expected: members,
-        response_id: object.getattr(intern!(py, "response_id"))?.extract()?,
-        item_id: object.getattr(intern!(py, "item_id"))?.extract()?,
-        counter: counter(&object.getattr(intern!(py, "counter"))?)?,
-        order: counter(&object.getattr(intern!(py, "order"))?)?,
-        is_closed: object.getattr(intern!(py, "is_closed"))?.extract()?,
-        in_binary: object.getattr(intern!(py, "in_binary"))?.extract()?,
-        max_audio: object.getattr(intern!(py, "max_audio_bytes"))?.extract()?,
+        response_id: member(object, "response_id")?.extract()?,
+        item_id: member(object, "item_id")?.extract()?,
+        counter: counter(&member(object, "counter")?)?,
+        order: counter(&member(object, "order")?)?,
+        is_closed: member(object, "is_closed")?.extract()?,
+        in_binary: member(object, "in_binary")?.extract()?,
+        max_audio: bytes(object, "max_audio_bytes")?,
     })
     .map_err(raised)
 }
 
 pub(super) fn template(object: &Bound<'_, PyAny>) -> PyResult<MediaTemplate> {
-    let py = object.py();
-    let frame_bytes = object.getattr(intern!(py, "frame_bytes"))?.extract()?;
-    match object.getattr(intern!(py, "head"))?.extract()? {
+    let frame_bytes = bytes(object, "frame_bytes")?;
+    match member(object, "head")?.extract()? {
         Some(head) => {
-            let tail = object.getattr(intern!(py, "tail"))?.extract()?;
+            let tail = member(object, "tail")?.extract()?;
             MediaTemplate::text(head, tail, frame_bytes)
         }
         None => MediaTemplate::binary(frame_bytes),
@@ -49,19 +48,35 @@ pub(super) fn template(object: &Bound<'_, PyAny>) -> PyResult<MediaTemplate> {
 }
 
 pub(super) fn mark(object: &Bound<'_, PyAny>) -> PyResult<MarkTemplate> {
-    let py = object.py();
     Ok(MarkTemplate {
-        head: object.getattr(intern!(py, "head"))?.extract()?,
-        tail: object.getattr(intern!(py, "tail"))?.extract()?,
+        head: member(object, "head")?.extract()?,
+        tail: member(object, "tail")?.extract()?,
     })
 }
 
+/// A member of a shape or a template.
+fn member<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    object.getattr_opt(name)?.ok_or_else(|| {
+        let kind = object.get_type();
+        PyTypeError::new_err(format!(
+            "expected what wire.media has, with {name}, got {kind}"
+        ))
+    })
+}
+
+/// A member that is a number of bytes, or None.
+fn bytes(object: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Option<usize>> {
+    let number: Option<Integer> = member(object, name)?.extract()?;
+    number
+        .map(|number| number.within(name, 1..=LARGEST))
+        .transpose()
+}
+
 fn expected(object: &Bound<'_, PyAny>) -> PyResult<Expected> {
-    let py = object.py();
     Ok(Expected {
-        path: object.getattr(intern!(py, "path"))?.extract()?,
-        rule: rule(&object.getattr(intern!(py, "says"))?)?,
-        is_optional: object.getattr(intern!(py, "is_optional"))?.extract()?,
+        path: member(object, "path")?.extract()?,
+        rule: rule(&member(object, "says")?)?,
+        is_optional: member(object, "is_optional")?.extract()?,
     })
 }
 
@@ -75,7 +90,7 @@ fn rule(says: &Bound<'_, PyAny>) -> PyResult<Rule> {
     if says.is_exact_instance_of::<PyInt>() {
         return Ok(Rule::Number(says.str()?.extract()?));
     }
-    let kind = says.getattr_opt(intern!(says.py(), "value"))?;
+    let kind = says.getattr_opt("value")?;
     match kind
         .map(|kind| kind.extract::<String>())
         .transpose()?
@@ -94,9 +109,8 @@ fn counter(object: &Bound<'_, PyAny>) -> PyResult<Option<Counter>> {
     if object.is_none() {
         return Ok(None);
     }
-    let py = object.py();
     Ok(Some(Counter {
-        path: object.getattr(intern!(py, "path"))?.extract()?,
-        is_text: object.getattr(intern!(py, "is_text"))?.extract()?,
+        path: member(object, "path")?.extract()?,
+        is_text: member(object, "is_text")?.extract()?,
     }))
 }

@@ -6,10 +6,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use trunkline_core::media::{Uplink as Core, UplinkConfig};
 
-use super::{Fed, frames, moment, sent, shape};
+use super::{Fed, count, frames, moment, sent, shape};
 use crate::buffer;
 use crate::errors::{busy, raised};
 use crate::format::format;
+use crate::number::Integer;
 use crate::websocket::{WORTH_DETACHING, WebSocketCodec, message, writer};
 
 /// Takes the bytes of a carrier's socket and makes bytes for a provider's: WebSocket frames, JSON, base64 and conversion in one call.
@@ -102,15 +103,16 @@ impl Uplink {
     ///         begins with what will come.
     ///
     /// Raises:
-    ///     InvalidConfig: The template has frames.
+    ///     InvalidConfig: The template has frames, or `position` is below 0.
     ///     RuntimeError: Another thread is using this link.
     #[pyo3(signature = (template, audio_format, *, position = None))]
     fn connect(
         &self,
         template: &Bound<'_, PyAny>,
         audio_format: &Bound<'_, PyAny>,
-        position: Option<u64>,
+        position: Option<Integer>,
     ) -> PyResult<()> {
+        let position = position.map(|it| count(it, "position")).transpose()?;
         let writer = writer(template.py(), true)?;
         let (template, audio_format) = (shape::template(template)?, format(audio_format)?);
         self.enter()?
@@ -174,8 +176,9 @@ impl Uplink {
         &self,
         audio: &Bound<'py, PyAny>,
         now: f64,
-        order: Option<u64>,
+        order: Option<Integer>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let order = order.map(|it| count(it, "order")).transpose()?;
         let (bytes, now) = (buffer::audio(audio, 2)?, moment(now)?);
         let mut state = self.enter()?;
         let State { core, out } = &mut *state;
@@ -186,10 +189,11 @@ impl Uplink {
     /// Tell the number of a message that Python handled, where the carrier counts all its messages with one counter.
     ///
     /// Raises:
+    ///     InvalidConfig: `number` is below 0.
     ///     RuntimeError: Another thread is using this link.
     #[pyo3(signature = (number, /))]
-    fn count(&self, number: u64) -> PyResult<()> {
-        self.enter()?.core.count(number);
+    fn count(&self, number: Integer) -> PyResult<()> {
+        self.enter()?.core.count(count(number, "number")?);
         Ok(())
     }
 
