@@ -156,10 +156,14 @@ def frames() -> st.SearchStrategy[bytes]:
 def test_codec_and_websockets_fail_alike(is_client: bool, wire: list[bytes], limit: int, cuts: list[int]) -> None:
     data = b"".join(wire)
     codec = WebSocketCodec(is_client=is_client, max_size=limit)
-    expected = Oracle(is_client=is_client, max_size=limit).feed(data)
+    oracle = Oracle(is_client=is_client, max_size=limit)
+    expected = oracle.feed(data)
     ours = read(codec, pieces(data, cuts))
     if expected[-1:] == [("failed", 1009)] and ours[-1:] == [("failed", 1002)]:
         expected[-1] = ("failed", 1002)  # a frame that is too large and out of place: either may be said of it
+    if str(oracle.protocol.parser_exc) == "incomplete fragmented message" and isinstance(ours[-1], tuple):
+        expected[-1:] = ours[-1:]  # a close frame between fragments, which RFC 6455 allows (section 5.4)
+        assert ours[-1][0] == "close"
     assert ours == expected
 
 

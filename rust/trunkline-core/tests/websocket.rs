@@ -189,6 +189,12 @@ fn control_frames_may_stand_between_fragments() {
 }
 
 #[test]
+fn the_other_side_may_close_between_fragments() {
+    let bytes = [frame(0x01, b"a"), frame(0x88, b"\x03\xe9")].concat();
+    assert_eq!(from_server(&bytes), Ok(vec![(Close, b"\x03\xe9".to_vec())]));
+}
+
+#[test]
 fn fragments_out_of_order_are_refused() {
     assert_eq!(from_server(&frame(0x80, b"a")), Err(1002));
     assert_eq!(from_server(&frame(0x00, b"a")), Err(1002));

@@ -35,6 +35,8 @@ pub struct Downlink {
     playout: Playout,
     provider: Option<Provider>,
     admitted: Option<Admitted>,
+    /// The item that was written last and is not finished.
+    writing: Option<Arc<str>>,
     read: Read,
     made: Vec<u8>,
     stats: DownlinkStats,
@@ -63,6 +65,7 @@ impl Downlink {
             playout: Playout::new(config)?,
             provider: None,
             admitted: None,
+            writing: None,
             read: Read::default(),
             made: Vec::new(),
             stats: DownlinkStats::default(),
@@ -156,14 +159,20 @@ impl Downlink {
             }
             _ => self.playout.queue(&item, audio, now),
         }
+        self.writing = Some(item);
         self.playout.fill(now, out);
     }
 
     /// No more comes of an item: what the converter still owes of it is queued, and its last, partial frame may go.
+    ///
+    /// Nothing happens if another item was written since, or this one was cleared.
     pub fn finish(&mut self, item_id: &str, now: f64, out: &mut Vec<u8>) {
+        let Some(item) = self.writing.take_if(|item| **item == *item_id) else {
+            return;
+        };
         if let Some(provider) = &mut self.provider {
             let tail = provider.converter.flush();
-            self.playout.queue(&Arc::from(item_id), &tail, now);
+            self.playout.queue(&item, &tail, now);
         }
         self.playout.finish();
         self.playout.fill(now, out);
@@ -171,6 +180,7 @@ impl Downlink {
 
     /// Drops what waits, as the carrier does when it is told to clear; how many bytes were dropped. The gate stays as it is.
     pub fn clear(&mut self, now: f64) -> usize {
+        self.writing = None;
         if let Some(provider) = &mut self.provider {
             provider.converter.reset();
         }
@@ -213,6 +223,9 @@ impl Downlink {
         self.stats.received_messages += 1;
         self.stats.received_bytes += read.audio.len() as u64;
         self.stats.last_at = Some(now);
+        if self.writing.as_ref() != Some(&admitted.item) {
+            self.writing = Some(admitted.item.clone());
+        }
         if provider.converter.is_identity() {
             self.playout.queue(&admitted.item, &read.audio, now);
         } else {

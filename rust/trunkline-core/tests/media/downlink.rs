@@ -173,6 +173,22 @@ fn a_mark_follows_the_end_of_an_item_once() {
 }
 
 #[test]
+fn the_end_of_an_item_that_is_over_ends_no_other() {
+    let mut down = Down::admitted(playout(Some(160)));
+    down.feed(&delta("r", "i", &[1; 200]), 1.0);
+    down.downlink.admit("r", "j");
+    down.feed(&delta("r", "j", &[2; 20]), 1.0);
+    let finish =
+        |item| move |downlink: &mut Downlink, out: &mut Vec<u8>| downlink.finish(item, 1.1, out);
+    assert_eq!(down.with(finish("i")), []);
+    let padded = [vec![1; 40], vec![2; 20], vec![0xFF; 100]].concat();
+    assert_eq!(down.with(finish("j")), [Audio(padded), mark("0:320")]);
+    down.feed(&delta("r", "j", &[3; 20]), 2.0);
+    down.downlink.clear(2.1);
+    assert_eq!(down.with(finish("j")), []);
+}
+
+#[test]
 fn whole_frames_are_sent_where_the_carrier_asks_for_them() {
     let mut down = Down::admitted(playout(Some(160)));
     let (out, _) = down.feed(&delta("r", "i", &[1; 250]), 1.0);

@@ -63,8 +63,8 @@ impl Downlink {
         let end = if data.len() < WORTH_DETACHING {
             core.feed(data, now, &mut parser, out)
         } else {
-            let (parser, out) = (&mut *parser, &mut *out);
-            py.detach(|| core.feed(data, now, parser, out))
+            let parser = &mut *parser;
+            py.detach(|| core.feed(data, now, parser, &mut *out))
         };
         Ok((sent(py, out), message(py, end, &parser)?))
     }
@@ -114,7 +114,7 @@ impl Downlink {
     /// Take the audio of this provider from now on, until `disconnect` or the next `connect`; the gate is shut, and what is queued stays.
     ///
     /// Args:
-    ///     codec: The codec of the provider's socket.
+    ///     codec: That of the provider's socket.
     ///     shape: The provider's messages with audio, a `wire.media.MediaShape`.
     ///     audio_format: The provider's format.
     ///
@@ -226,6 +226,8 @@ impl Downlink {
     }
 
     /// No more audio of this item will come: its last, partial frame may go, filled up with silence, and a mark follows it.
+    ///
+    /// Nothing happens if another item was written since, or this one was cleared.
     ///
     /// Returns:
     ///     What is to be sent to the carrier now, or None.
@@ -343,11 +345,10 @@ impl Downlink {
     /// Raises:
     ///     RuntimeError: Another thread is using this link.
     fn take_log<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let log = self.enter()?.core.playout().take_log();
-        entries(py, log)
+        entries(py, self.enter()?.core.playout().take_log())
     }
 
-    /// Switch the collecting of what the carrier is sent on or off, for a recording.
+    /// Switch the collecting of what the carrier is sent on or off.
     #[pyo3(signature = (on, /))]
     fn collect(&self, on: bool) -> PyResult<()> {
         self.enter()?.core.collect(on);
