@@ -7,9 +7,10 @@ from trunkline.transport.http.limits import ServerLimits
 from trunkline.transport.http.routing import Handler, Request, Response, Route, Upgrade
 from trunkline.transport.http.server import Server
 from trunkline.transport.memory import MemoryStream, memory_pair
+from trunkline.transport.message_stream import MessageStream
 from trunkline.transport.record import RecordedStream, Recording, read_recording, recorded
 from trunkline.transport.websocket.client import connect_websocket
-from trunkline.transport.websocket.connection import MessageStream, WebSocketConnection
+from trunkline.transport.websocket.connection import WebSocketConnection
 
 __all__ = [
     "Backoff",

@@ -17,15 +17,15 @@ from websockets.exceptions import InvalidURI
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from trunkline._native._rust import WebSocketCodec
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected, InvalidConfig, RemoteProtocolError
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED, TcpStream, connect_tcp
 from trunkline.transport.tls import system_trust
-from trunkline.transport.websocket.connection import MessageStream, WebSocketConnection, check_pings
-
-__all__ = ["MessageStream", "WebSocketConnection", "connect_websocket"]
+from trunkline.transport.websocket.connection import WebSocketConnection
+from trunkline.transport.websocket.keep_alive import check_pings
 
 MAX_HEAD = 65_536
 MAX_REFUSAL = 4096
@@ -82,16 +82,17 @@ async def connect_websocket(
     protocol = ClientProtocol(
         uri,
         subprotocols=[cast("Subprotocol", name) for name in subprotocols] or None,
-        max_size=max_size,
         logger=SILENT,
     )
+    codec = WebSocketCodec(is_client=True, max_size=max_size)
     connect = partial(connect_tcp, send_timeout=send_timeout, clock=clock)
     handshake = _Handshake(protocol, headers, clock)
     stream = await _opened(handshake, _dial(uri, tls, through, connect), _address(uri), connect_timeout, clock)
     connection = WebSocketConnection(
         stream,
-        protocol,
-        max_size=max_size,
+        codec,
+        received=handshake.trailing_data,
+        subprotocol=protocol.subprotocol,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         send_timeout=send_timeout,
@@ -206,12 +207,16 @@ def _cause(error: BaseException) -> str:
 
 
 class _Handshake:
-    """The HTTP part: h11 reads the answer, whatever it is; the state machine is shown only a 101."""
+    """The HTTP part: h11 reads the answer, whatever it is; the state machine of the handshake is shown only a 101.
+
+    `trailing_data` is what came behind the answer.
+    """
 
     def __init__(self, protocol: ClientProtocol, headers: Iterable[tuple[str, str]], clock: Clock) -> None:
         self._protocol = protocol
         self._clock = clock
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self.trailing_data = b""
         self._refusal: h11.Response | None = None
         self._body = bytearray()
         wanted = list(headers)
@@ -243,7 +248,8 @@ class _Handshake:
                     received += data
                     self._http.receive_data(data)
                 elif isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                    self._open(bytes(received))
+                    self.trailing_data = self._http.trailing_data[0]
+                    self._open(bytes(received[: len(received) - len(self.trailing_data)]))
                     return
                 elif isinstance(event, h11.InformationalResponse):
                     received = bytearray(self._http.trailing_data[0])
