@@ -11,7 +11,6 @@ from typing import Any, cast
 import anyio
 import h11
 from anyio.abc import ByteStream
-from anyio.streams.tls import TLSStream
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI
 from websockets.typing import Subprotocol
@@ -23,7 +22,7 @@ from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED, TcpStream, connect_tcp
-from trunkline.transport.tls import system_trust
+from trunkline.transport.tls import TlsStream, system_trust
 from trunkline.transport.websocket.connection import WebSocketConnection
 from trunkline.transport.websocket.keep_alive import check_pings
 
@@ -178,9 +177,7 @@ async def _connect(connect: Connect, host: str, port: int, told: str) -> ByteStr
 
 async def _secured(stream: ByteStream, host: str, trust: ssl.SSLContext, told: str) -> ByteStream:
     try:
-        return await TLSStream.wrap(
-            stream, server_side=False, hostname=host, ssl_context=trust, standard_compatible=False
-        )
+        return await TlsStream.wrap(stream, trust, hostname=host)
     except (anyio.EndOfStream, *STREAM_FAILED) as error:
         await anyio.aclose_forcefully(stream)
         raise ConnectionLost(1015, f"no TLS with {told}: {_cause(error)}") from error
