@@ -1,32 +1,31 @@
-"""A WebSocket (RFC 6455) over a byte stream.
+"""A WebSocket (RFC 6455) over a byte stream, or on a line.
 
-`WebSocketConnection` owns a byte stream, a lock for each direction and the codec; it has no task of its own. Whoever holds it calls
-`receive()` in a loop, because that is also what answers pings and notices the end, and runs `keep_alive()` beside it.
+`WebSocketConnection` owns a byte stream, a lock for each direction and the protocol's state; it has no task of its own. Whoever holds it
+calls `receive()` in a loop, because that is also what answers pings and notices the end, and runs `keep_alive()` beside it.
+
+`move_to` gives the socket to a poller. Then nobody has to wait for it, and a sink can take what comes, fifty times a second, without a
+switch of tasks (`attach`).
 """
 
-from collections import deque
-from collections.abc import Iterable
 from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream
 
-from trunkline._native._rust import Close, Failed, Ping, Pong, WebSocketCodec
+from trunkline._native._rust import WebSocketCodec
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import (
-    ConnectionLost,
-    DeadlineExceeded,
-    LocalProtocolError,
-    MessageTooLarge,
-    RemoteProtocolError,
-    TransportError,
-)
-from trunkline.transport.tcp import CHUNK, STREAM_FAILED
+from trunkline.errors import ConnectionLost, DeadlineExceeded, LocalProtocolError, TransportError
+from trunkline.transport.line import MAX_UNSENT, Line
+from trunkline.transport.poller import Poller
+from trunkline.transport.tcp import CHUNK, STREAM_FAILED, TcpStream
+from trunkline.transport.tls import TlsStream
 from trunkline.transport.websocket.keep_alive import KeepAlive
+from trunkline.transport.websocket.state import MessageSink, WebSocketState, shortened
 
 IN_A_ROW = 50  # messages that came together and are received before other tasks have a turn
-MAX_REASON = 123  # bytes of text that fit into a close frame, RFC 6455 section 5.5
+MAX_INBOX = 256  # messages that wait for `receive()` before a line is read no more
+ROOM = MAX_UNSENT // 2  # bytes that may wait on a line before `send` waits too
 
 
 class WebSocketConnection:
@@ -61,31 +60,29 @@ class WebSocketConnection:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._stream = stream
-        self._codec = codec
         self._subprotocol = subprotocol
         self._send_timeout = send_timeout
         self._close_timeout = close_timeout
         self._clock = clock
+        self._state = WebSocketState(codec)
         self._silence = KeepAlive(ping_interval, ping_timeout, clock)
+        self._line: Line | None = None
+        self._changed = anyio.Event()  # on a line: something came, was sent, or ended
         self._read_lock = anyio.Lock(fast_acquire=True)
         self._write_lock = anyio.Lock(fast_acquire=True)
-        self._inbox: deque[str | bytes] = deque()
-        self._outbox = bytearray()
         self._in_a_row = 0
-        self._broken = False
-        self._at_eof = False
-        self._close_sent = False
-        self._close_received = False
-        self._failure: MessageTooLarge | RemoteProtocolError | None = None
-        self._end: ConnectionLost | None = None
-        self._closing = False
         self._closed = anyio.Event()
-        self._take(codec.feed(received))
+        self._state.feed(received)
 
     @property
     def subprotocol(self) -> str | None:
         """What both sides agreed on, if anything."""
         return self._subprotocol
+
+    @property
+    def codec(self) -> WebSocketCodec:
+        """Reads and writes the frames; a link reads through it."""
+        return self._state.codec
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,25 +98,28 @@ class WebSocketConnection:
             LocalProtocolError: The text has half a surrogate pair.
         """
         if self._write_lock.locked():
-            with self._clock.move_on_after(self._send_timeout) as deadline:
-                await self._write_lock.acquire()
-            if deadline.cancelled_caught:
-                raise DeadlineExceeded("sending a message", self._send_timeout)
+            await self._wait_to_send()
         else:
             self._write_lock.acquire_nowait()  # half the price, as it does not look for a cancellation
         try:
-            if self._closing or not self._is_open():
-                raise self._ending()
-            await self._write(self._codec.text(message) if isinstance(message, str) else self._codec.binary(message))
+            if self._line is not None and self._line.unsent > ROOM:
+                await self._wait_for_room(self._line)
+            if not self._state.is_open:
+                raise self._state.ending()
+            codec = self._state.codec
+            await self._write(codec.text(message) if isinstance(message, str) else codec.binary(message))
         finally:
             self._write_lock.release()
 
-    def _is_open(self) -> bool:
-        return self._end is None and not self._close_sent and not self._broken
+    async def _wait_to_send(self) -> None:
+        with self._clock.move_on_after(self._send_timeout) as deadline:
+            await self._write_lock.acquire()
+        if deadline.cancelled_caught:
+            raise DeadlineExceeded("sending a message", self._send_timeout)
 
     async def _flush(self) -> None:
         """Send what waits: pongs, pings, close frames. The end of the stream is for the reader to find."""
-        if not self._outbox or self._broken:
+        if not self._state.outbox or self._state.is_broken:
             return
         async with self._write_lock:
             with suppress(TransportError):
@@ -127,16 +127,20 @@ class WebSocketConnection:
 
     async def _write(self, frame: bytes) -> None:
         """Write what waits and this frame; the caller holds the lock. Whatever interrupts it may have left half a frame behind."""
-        if self._outbox:
-            frame = bytes(self._outbox) + frame
-            self._outbox.clear()
+        if self._state.outbox:
+            frame = self._state.take_outbox() + frame
         if not frame:
+            return
+        if self._line is not None:
+            self._line.write(frame, is_bounded=False)
+            if self._state.is_broken:
+                raise self._state.ending()
             return
         try:
             await self._stream.send(frame)
         except STREAM_FAILED as error:
-            self._broken = True
-            raise self._ending("the other side is gone") from error
+            self._state.is_broken = True
+            raise self._state.ending("the other side is gone") from error
         except DeadlineExceeded:
             await self.abort("the other side does not read")
             raise
@@ -146,13 +150,12 @@ class WebSocketConnection:
 
     async def abort(self, reason: str = "aborted") -> None:
         """Cut the connection without a close frame, as a failing network does; whoever receives gets `ConnectionLost(1006)`."""
-        self._broken = True
-        self._end = self._end or ConnectionLost(1006, reason)
+        self._state.is_broken = True
+        self._state.end = self._state.end or ConnectionLost(1006, reason)
+        if self._line is not None:
+            self._line.close()
+            self._wake()
         await anyio.aclose_forcefully(self._stream)
-
-    def _ending(self, otherwise: str = "the connection is closed") -> ConnectionLost:
-        end = self._end or ConnectionLost(1006, otherwise)
-        return ConnectionLost(end.code, end.reason)
 
     # ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,44 +168,55 @@ class WebSocketConnection:
             RemoteProtocolError: The other side broke RFC 6455, or text is not UTF-8; it is told 1002 or 1007.
             LocalProtocolError: Another task is receiving.
         """
+        state = self._state
         if not self._read_lock.locked():
             self._read_lock.acquire_nowait()
-        elif self._closing:
+        elif state.is_closing:
             await self._read_lock.acquire()
         else:
             raise LocalProtocolError("another task is already receiving from this connection")
         try:
             while True:
-                if self._outbox:
+                if state.outbox:
                     await self._flush()
-                if self._inbox:
+                if state.inbox:
                     self._in_a_row += 1
                     if self._in_a_row >= IN_A_ROW:
                         self._in_a_row = 0
                         await anyio.lowlevel.checkpoint()
-                    return self._inbox.popleft()
-                if self._failure is not None:
-                    failure, self._failure = self._failure, None
+                    return self._next()
+                if state.failure is not None:
+                    failure, state.failure = state.failure, None
                     raise failure
-                if self._end is not None:
-                    raise self._ending()
+                if state.end is not None:
+                    raise state.ending()
                 await self._read()
         finally:
             self._read_lock.release()
 
+    def _next(self) -> str | bytes:
+        if self._line is not None and len(self._state.inbox) == MAX_INBOX // 2:
+            self.resume(self._state)
+        return self._state.inbox.popleft()
+
     async def _read(self) -> None:
-        """Read once and take what came."""
+        """Read once and take what came; on a line, wait for news."""
+        if self._line is not None:
+            await self._changed.wait()
+            return
         self._silence.listen()
         try:
             data = await self._receive_bytes()
         finally:
-            self._silence.leave()
+            if self._line is None:
+                self._silence.leave()
+        if self._line is not None:
+            return  # moved meanwhile, and the line reads
         self._silence.heard()
-        if not data:
-            self._at_eof = True
-            self._end = self._end or ConnectionLost(1006, "the connection ended without a close frame")
-        elif not self._codec.has_ended:
-            self._take(self._codec.feed(data))
+        if data:
+            self._state.feed(data)
+        else:
+            self._state.lose(None)
 
     async def _receive_bytes(self) -> bytes:
         try:
@@ -210,39 +224,126 @@ class WebSocketConnection:
         except (anyio.EndOfStream, DeadlineExceeded, *STREAM_FAILED):
             return b""
 
-    def _take(self, messages: Iterable[str | bytes | Ping | Pong | Close | Failed]) -> None:
-        for message in messages:
-            if isinstance(message, str | bytes):
-                if not self._closing:
-                    self._inbox.append(message)
-            elif isinstance(message, Ping):
-                if not self._close_sent:
-                    self._outbox += self._codec.pong(message.payload)
-            elif isinstance(message, Close):
-                self._close_received = True
-                self._answer(message.code, message.reason)
-                self._end = self._end or ConnectionLost(message.code, message.reason)
-            elif isinstance(message, Failed):
-                self._answer(message.code, message.reason)
-                if not self._closing:
-                    self._failure = message.error
-                    self._end = self._end or ConnectionLost(message.code, str(message.error))
-
-    def _answer(self, code: int, reason: str) -> None:
-        """Close, unless this side has closed before."""
-        if not self._close_sent:
-            self._close_sent = True
-            self._outbox += self._codec.close(code, shortened(reason))
-
     async def keep_alive(self) -> None:
         """Ask the other side whether it is there when it says nothing; ends with the connection. Run it in a task, once."""
-        await self._silence.run(
-            lambda: self._is_open() and not self._closing, self._ping, lambda: self.abort("no answer to ping")
-        )
+        await self._silence.run(lambda: self._state.is_open, self._ping, lambda: self.abort("no answer to ping"))
 
     async def _ping(self) -> None:
-        self._outbox += self._codec.ping()
+        self._state.ping()
         await self._flush()
+
+    # ── on a line ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def line(self) -> Line | None:
+        """What it was moved to. A sink may write whole frames to it, which go behind all that was sent before."""
+        return self._line
+
+    @property
+    def can_move(self) -> bool:
+        """Whether there is a socket below that a poller can serve."""
+        below = self._stream.stream if isinstance(self._stream, TlsStream) else self._stream
+        return isinstance(below, TcpStream)
+
+    async def move_to(self, poller: Poller) -> Line:
+        """Let a poller read and write from now on; all else stays as it is. Waits for a message that is being sent.
+
+        Raises:
+            ConnectionLost: The connection is over.
+            DeadlineExceeded: The other side does not take what is being sent.
+            LocalProtocolError: There is no socket below, the connection was moved before, or the poller does not run.
+        """
+        if not self.can_move or self._line is not None:
+            raise LocalProtocolError("only a connection over a socket can be moved to a poller, and only once")
+        await self._wait_to_send()
+        try:
+            if not self._state.is_open:
+                raise self._state.ending()
+            return self._move(poller)
+        finally:
+            self._write_lock.release()
+
+    def _move(self, poller: Poller) -> Line:
+        poller.check_running()
+        above = self._stream if isinstance(self._stream, TlsStream) else None
+        below = self._stream if above is None else above.stream
+        assert isinstance(below, TcpStream)  # noqa: S101 - `can_move` has looked
+        line = Line(
+            below.detach(),
+            poller,
+            tls=above and above.codec,
+            on_lost=self._lose,
+            on_room=self._wake,
+            send_timeout=self._send_timeout,
+            clock=self._clock,
+        )
+        self._line = line
+        self._silence.listen()
+        line.attach(self._take)
+        if above is not None and above.unread:
+            self._take(above.unread)
+        return line
+
+    def attach(self, sink: MessageSink) -> None:
+        """Hand what has not been received, and all that comes from now on, to a sink, in order.
+
+        What it leaves comes back from `receive()`, in order too. It reads through `codec`, and so takes over even in the middle of a
+        message. Pings, the close frame and what breaks the protocol are handled here. What it raises loses the line, and comes back from
+        `receive()`.
+
+        Raises:
+            LocalProtocolError: The connection was not moved to a poller, or has a sink.
+        """
+        if self._line is None or self._state.sink is not None:
+            raise LocalProtocolError("a sink needs a connection that was moved to a poller and has no other sink")
+        self._state.attach(sink)
+        self.resume(self._state)
+
+    def detach(self) -> None:
+        """Receive by `receive()` again, from behind the last message that the sink took; any number of times."""
+        self._state.sink = None
+
+    def pause(self, why: object) -> None:
+        """On a line: read nothing until everybody who paused has resumed; `why` tells them apart."""
+        if self._line is not None:
+            self._line.pause(why)
+            self._silence.leave()
+
+    def resume(self, why: object) -> None:
+        """On a line: read on, if nobody else has paused."""
+        if self._line is not None:
+            self._line.resume(why)
+            if not self._line.is_paused:
+                self._silence.listen()
+
+    def _take(self, data: bytes) -> None:
+        """Take what the line has read."""
+        state = self._state
+        self._silence.heard()
+        state.feed(data)
+        if state.outbox and self._line is not None:
+            self._line.write(state.take_outbox())
+        if state.has_news:
+            if len(state.inbox) >= MAX_INBOX and not state.is_closing:
+                self.pause(state)
+            self._wake()
+
+    def _lose(self) -> None:
+        assert self._line is not None  # noqa: S101 - it calls
+        self._state.lose(self._line.error)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let those who wait for the line look again."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _wait_for_room(self, line: Line) -> None:
+        with self._clock.move_on_after(self._send_timeout) as deadline:
+            while line.unsent > ROOM and self._state.is_open:
+                await self._changed.wait()
+        if deadline.cancelled_caught:
+            raise DeadlineExceeded("sending a message", self._send_timeout)
 
     # ── closing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -256,36 +357,47 @@ class WebSocketConnection:
         """
         if not (1000 <= code < 5000) or code in {1004, 1005, 1006, 1015}:
             raise LocalProtocolError(f"a close frame cannot carry the code {code}")
-        if self._closing:
+        state = self._state
+        if state.is_closing:
             with self._clock.move_on_after(self._close_timeout):
                 await self._closed.wait()
             return
-        self._closing = True
-        self._inbox.clear()
+        state.is_closing = True
+        state.inbox.clear()
         try:
             with self._clock.move_on_after(self._close_timeout, shield=True):
                 await self._shake_hands(code, reason)
         finally:
-            self._end = self._end or ConnectionLost(1006, "the other side did not answer the close frame")
+            state.end = state.end or ConnectionLost(1006, "the other side did not answer the close frame")
+            state.sink = None
+            if self._line is not None:
+                self._line.close(b"" if state.close_sent else state.codec.close(code, shortened(reason)))
+                self._wake()
             with anyio.CancelScope(shield=True):
                 await anyio.aclose_forcefully(self._stream)
             self._closed.set()
 
     async def _shake_hands(self, code: int, reason: str) -> None:
+        state = self._state
         try:
             async with self._write_lock:
-                if self._end is None:
-                    self._answer(code, reason)
+                if state.end is None:
+                    state.close(code, reason)
                 await self._write(b"")
-                if self._codec.has_ended and not self._codec.is_client:
+                if state.codec.has_ended and not state.codec.is_client and self._line is None:
                     await self._stream.send_eof()
         except (TransportError, NotImplementedError, *STREAM_FAILED):
             pass  # gone, or TLS, which cannot be half closed: what is left to read still tells how it ended
+        if self._line is not None:
+            await self._wait_for_end(self._line)
+            return
         async with self._read_lock:
-            while not (self._broken or self._close_received or self._at_eof):
+            while not state.is_over:
                 await self._read()
 
-
-def shortened(reason: str) -> str:
-    """As much of `reason` as fits into a close frame."""
-    return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
+    async def _wait_for_end(self, line: Line) -> None:
+        """Until all is said on a line, and the other side has answered."""
+        state = self._state
+        line.resume_all()
+        while not state.is_over or (line.unsent and not state.is_broken):
+            await self._changed.wait()
