@@ -271,7 +271,7 @@ class WebSocketConnection:
         line = Line(
             below.detach(),
             poller,
-            tls=above and above.codec,
+            tls=None if above is None else above.codec,
             on_lost=self._lose,
             on_room=self._wake,
             send_timeout=self._send_timeout,
