@@ -280,8 +280,7 @@ class WebSocketConnection:
         self._line = line
         self._silence.listen()
         line.attach(self._take)
-        if above is not None and above.unread:
-            self._take(above.unread)
+        self._take(b"" if above is None else above.unread)
         return line
 
     def attach(self, sink: MessageSink) -> None:

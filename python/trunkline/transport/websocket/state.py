@@ -87,7 +87,7 @@ class WebSocketState:
         while rest is not None:
             if not (isinstance(rest, str | bytes) and not self.is_closing and sink.handle(rest)):
                 self._take(rest)
-            if self.codec.has_ended:
+            if isinstance(rest, Close | Failed):
                 return
             if self.sink is not sink:  # it has let go of the connection, which goes on where it stopped
                 self.feed(b"")
