@@ -362,13 +362,13 @@ class WebSocketConnection:
                 await self._closed.wait()
             return
         state.is_closing = True
+        state.sink = None
         state.inbox.clear()
         try:
             with self._clock.move_on_after(self._close_timeout, shield=True):
                 await self._shake_hands(code, reason)
         finally:
             state.end = state.end or ConnectionLost(1006, "the other side did not answer the close frame")
-            state.sink = None
             if self._line is not None:
                 self._line.close(b"" if state.close_sent else state.codec.close(code, shortened(reason)))
                 self._wake()
