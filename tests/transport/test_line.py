@@ -122,7 +122,7 @@ async def test_the_other_sides_end_is_told_once_behind_all_it_said(peer: Peer) -
     peer.socket.send(b"last words")
     peer.socket.close()
     await peer.until(lambda: peer.line.is_lost)
-    assert (peer.heard, peer.lost, peer.line.error) == (b"last words", 1, None)
+    assert (bytes(peer.heard), peer.lost, peer.line.error) == (b"last words", 1, None)
     peer.line.write(b"to nobody")
     assert peer.lost == 1
 
@@ -254,7 +254,7 @@ async def test_the_goodbye_of_tls_is_an_end(poller: Poller, secured: tuple[TlsCo
         server._object.unwrap()
     peer.socket.send(last + server.take())
     await peer.until(lambda: peer.line.is_lost)
-    assert (peer.heard, peer.lost, peer.line.error) == (b"last words", 1, None)
+    assert (bytes(peer.heard), peer.lost, peer.line.error) == (b"last words", 1, None)
     peer.close()
 
 

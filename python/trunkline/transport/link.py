@@ -1,7 +1,7 @@
 """The fast path of a call's audio: from one line to the other, with nothing of a frame seen by Python.
 
-`Uplink` and `Downlink` turn bytes into bytes, and know neither sockets nor timers. `UplinkSink` and `DownlinkSink` give them both: attached to
-a connection, they write what the links make to the other line, and give all other messages to a function, in the order of the wire.
+`Uplink` and `Downlink` turn bytes into bytes, and know neither sockets nor timers. `UplinkSink` and `DownlinkSink` give them both: attached
+to a connection, they write what the links make to the other line, and give all other messages to a function, in the order of the wire.
 """
 
 from collections.abc import Callable

@@ -273,10 +273,6 @@ async def test_a_sink_that_lets_go_leaves_what_follows_to_receive(echo_server: S
             connection.detach()
             return super().handle(message)
 
-        def resume(self) -> Message | None:
-            assert connection.codec
-            return super().resume()
-
     async with on_a_line(f"{echo_server.url}/echo", poller) as connection:
         sink = OneOnly(connection)
         connection.attach(sink)

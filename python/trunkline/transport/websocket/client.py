@@ -69,7 +69,7 @@ async def connect_websocket(
         clock: Where time comes from.
 
     Raises:
-        InvalidConfig: The URL, the proxy's address, a header or a ping's time cannot be used.
+        InvalidConfig: The URL, the proxy's address, a header, a ping's time or `max_size` cannot be used.
         ConnectionLost: The host or the proxy cannot be found or reached, or the proxy refused (1006), or TLS failed (1015).
         HandshakeRejected: The server answered with another status than 101.
         RemoteProtocolError: What answered is not a WebSocket server.

@@ -303,7 +303,7 @@ class WebSocketConnection:
         self._state.sink = None
 
     def pause(self, why: object) -> None:
-        """On a line: read nothing until everybody who paused has resumed; `why` tells them apart."""
+        """On a line: read nothing until all who paused have resumed; `why` tells them apart."""
         if self._line is not None:
             self._line.pause(why)
             self._silence.leave()
@@ -388,15 +388,10 @@ class WebSocketConnection:
         except (TransportError, NotImplementedError, *STREAM_FAILED):
             pass  # gone, or TLS, which cannot be half closed: what is left to read still tells how it ended
         if self._line is not None:
-            await self._wait_for_end(self._line)
+            self._line.resume_all()
+            while not state.is_over or (self._line.unsent and not state.is_broken):
+                await self._changed.wait()
             return
         async with self._read_lock:
             while not state.is_over:
                 await self._read()
-
-    async def _wait_for_end(self, line: Line) -> None:
-        """Until all is said on a line, and the other side has answered."""
-        state = self._state
-        line.resume_all()
-        while not state.is_over or (line.unsent and not state.is_broken):
-            await self._changed.wait()
