@@ -255,6 +255,19 @@ async def test_a_full_queue_pauses_the_provider_until_it_is_played(kind: str) ->
         assert call.downlink.stats.dropped_bytes == 0
 
 
+async def test_a_cleared_queue_lets_the_provider_be_read_again(kind: str) -> None:
+    clock = ManualClock()
+    async with call_with_models(kind, clock=clock, max_queued=16_000) as (call, [(provider, model)]):
+        call.down.connect(call.link(provider))
+        for _ in range(15):
+            await model.send(delta(bytes(1600)))
+        await until(lambda: provider.line is not None and provider.line.is_paused)
+        await model.send('{"type":"speech_started"}')
+        call.downlink.clear(clock.now())
+        call.down.look()
+        await until(lambda: '{"type":"speech_started"}' in call.said)
+
+
 async def test_a_provider_that_does_not_read_ends_its_line_alone(kind: str) -> None:
     async with call_with_models(kind) as (call, [(provider, _)]):
         call.up.connect(call.link(provider))

@@ -185,6 +185,7 @@ class DownlinkSink:
         self._now = clock.now
         self._provider: WebSocketConnection | None = None
         self._timer: Timer | None = None
+        self._is_full = False  # so that the provider is not read
 
     def connect(self, link: MediaLink) -> None:
         """Read this provider from now on, whose connection is on a line, instead of the one before.
@@ -206,6 +207,7 @@ class DownlinkSink:
             self._downlink.disconnect()
             provider.detach()
             provider.resume(self)
+            self._is_full = False
 
     def feed(self, data: bytes) -> Message | None:
         """Take what the provider sent, up to the first message that is not wanted audio; called by the connection."""
@@ -229,14 +231,19 @@ class DownlinkSink:
             if timer is not None:
                 timer.cancel()
             self._timer = self._line.at(due, self._fill)
-        if self._provider is not None and self._downlink.queued > self._max_queued:
+        if self._provider is None:
+            return
+        queued = self._downlink.queued
+        if queued > self._max_queued:
+            self._is_full = True
             self._provider.pause(self)
+        elif self._is_full and queued <= self._max_queued // 2:
+            self._is_full = False
+            self._provider.resume(self)
 
     def _fill(self) -> None:
         if (out := self._downlink.fill(self._now())) is not None:
             self._line.write(out)
-        if self._provider is not None and self._downlink.queued <= self._max_queued // 2:
-            self._provider.resume(self)
         self.look()
 
 
