@@ -13,7 +13,7 @@ from trunkline.transport.tls import TlsCodec
 
 READ = 32_768  # bytes a turn, so that one who sends much does not keep the others waiting
 MAX_UNSENT = 262_144  # bytes, some 4 s of a provider's audio
-MANY = 16  # timers, from which those that are over are taken out
+MANY = 16  # timers; as soon as there are more, those that are over are taken out
 
 
 def _ignore(_: bytes) -> None: ...
@@ -66,6 +66,7 @@ class Line:
         self._clock = clock
         self._pauses: set[object] = set()
         self._timers: set[Timer] = set()
+        self._many = MANY
         self.number = connected.fileno()
         self.wants_read = False
         self.wants_write = False
@@ -221,8 +222,9 @@ class Line:
         if self.is_lost:
             timer.cancel()
             return timer
-        if len(self._timers) >= MANY:
+        if len(self._timers) >= self._many:
             self._timers = {timer for timer in self._timers if timer.is_set}
+            self._many = max(MANY, 2 * len(self._timers))
         self._timers.add(timer)
         return timer
 
