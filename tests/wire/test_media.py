@@ -12,10 +12,10 @@ from trunkline._native._rust import Downlink, Failed, Uplink, WebSocketCodec
 from trunkline.audio import AudioFormat
 from trunkline.errors import RemoteProtocolError
 from trunkline.wire.media import MediaShape, MediaTemplate
-from trunkline.wire.realtime.openai import parse
-from trunkline.wire.realtime.openai_events import AudioDelta
+from trunkline.wire.realtime.openai.decode import parse
+from trunkline.wire.realtime.openai.events import AudioDelta
 from trunkline.wire.telephony.events import MediaReceived
-from trunkline.wire.telephony.twilio import TwilioStream
+from trunkline.wire.telephony.twilio.stream import TwilioStream
 
 MULAW = AudioFormat("mulaw", 8000)
 VENDORS = {**CARRIERS, **PROVIDERS}
