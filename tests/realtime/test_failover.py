@@ -37,7 +37,11 @@ async def test_call_moves_through_all_vendors(order: tuple[str, str, str]) -> No
             GeminiLiveSimulator(brain=brain()) as gemini,
             QwenOmniSimulator(brain=brain()) as qwen,
         ):
-            simulators = {"openai": openai, "gemini": gemini, "qwen": qwen}
+            simulators: dict[str, OpenAIRealtimeSimulator | GeminiLiveSimulator | QwenOmniSimulator] = {
+                "openai": openai,
+                "gemini": gemini,
+                "qwen": qwen,
+            }
             providers: dict[str, RealtimeProvider] = {
                 "openai": OpenAIRealtimeProvider(api_key=KEY, base_url=openai.url),
                 "gemini": GeminiRealtimeProvider(api_key=KEY, base_url=gemini.url),
