@@ -49,7 +49,7 @@ def test_what_callers_and_tools_say_is_no_markup() -> None:
     ]
 
 
-def test_closing_figures_have_a_row_for_each_answer_and_no_python_objects() -> None:
+async def test_closing_figures_have_a_row_for_each_answer_and_no_python_objects() -> None:
     nothing_happened = RealtimeBridge.for_twilio(FakeProvider()).metrics()
     receipts = (
         TurnLatency(item_id="a1", trigger="greeting", provider_ms=147, playout_ms=153, mark_ms=None),
@@ -74,6 +74,6 @@ def test_closing_figures_have_a_row_for_each_answer_and_no_python_objects() -> N
     )
     Stage(Console(file=paper, width=100)).finish(report)
     rows = [line.split() for line in paper.getvalue().splitlines()]
-    assert ["greeting", "–", "0", "0", "147", "153", "–"] in rows
+    assert ["greeting", "-", "0", "0", "147", "153", "-"] in rows
     assert ["speech", "16", "0", "50", "1788", "1860", "2250"] in rows
     assert not set("{}()[]'") & set(paper.getvalue())

@@ -122,5 +122,5 @@ def _latencies(metrics: Metrics) -> Table:
             turn.playout_ms,
             turn.mark_ms,
         )
-        table.add_row(turn.trigger, *("–" if part is None else str(part) for part in parts))
+        table.add_row(turn.trigger, *("-" if part is None else str(part) for part in parts))
     return table
