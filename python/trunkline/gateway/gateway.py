@@ -1,18 +1,21 @@
 """What every carrier's gateway has in common: who is let in, the calls in progress, and what the application may ask of them."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import anyio
 
-from trunkline.clock import Clock
+from trunkline.audio import AudioFormat
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import CallRejected, InvalidConfig
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.call import CallSession
 from trunkline.gateway.config import CallInfo, GatewayConfig
+from trunkline.gateway.config_file import read_settings
 from trunkline.gateway.media import MEDIA_PATH, MediaDoor, refused
 from trunkline.gateway.provider import make_provider
 from trunkline.gateway.serving import Service
@@ -35,6 +38,10 @@ class Gateway(ABC):
     """
 
     name: str
+    config_class: ClassVar[type[GatewayConfig]] = GatewayConfig
+    """The configuration that the carrier's class is built of."""
+    media_format: ClassVar[AudioFormat | None] = None
+    """The format of every line of the carrier, where there is but one: then a session can be opened while the phone rings."""
 
     def __init__(self, config: GatewayConfig, *, clock: Clock) -> None:
         self.config = config
@@ -42,7 +49,7 @@ class Gateway(ABC):
         self.clock = clock
         session = config.realtime_config
         self._bridge_config = BridgeConfig(
-            provider=make_provider(config.realtime_provider, session, clock=clock),
+            provider=make_provider(config, clock=clock),
             process_config=session.to_process_config() if session else ProcessConfig(),
             tools=config.tools,
             tool_handlers=config.tool_handlers,
@@ -64,6 +71,26 @@ class Gateway(ABC):
         self._session_handler: SessionHandler | None = None
         self._observers: WorkerThreads | None = None
         self._service: Service | None = None
+
+    @classmethod
+    def from_config(
+        cls, path: str | os.PathLike[str] | None = None, *, clock: Clock = SYSTEM_CLOCK, **more: Any
+    ) -> Self:
+        """A gateway as a TOML file and the environment say.
+
+        A variable `TRUNKLINE_<NAME>` goes before what the file says, and secrets may come from the carrier's own variables.
+
+        Args:
+            path: The file; its names are those of the keywords. None reads the environment alone.
+            clock: What everything is timed by.
+            **more: Keywords that go before both, such as tools.
+
+        Raises:
+            InvalidConfig: The file cannot be read, is for another carrier, or holds what cannot work.
+        """
+        settings = read_settings(path, cls.config_class, carrier=cls.name)
+        build: Callable[..., Self] = cls
+        return build(**(settings | more), clock=clock)
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,9 +1,13 @@
 """The Twilio gateway: its webhooks and their signatures."""
 
 import re
-from typing import Final, Unpack
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final, Unpack
 from urllib.parse import parse_qsl
 
+from pydantic import Field, ValidationInfo, field_validator
+
+from trunkline.audio import TWILIO
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import CallRejected, InvalidConfig, SignatureInvalid
 from trunkline.gateway.config import CallInfo, GatewayConfig, GatewayOptions, ProviderName, checked_credential
@@ -20,43 +24,73 @@ CALL_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")  # it is written to logs
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
+class TwilioOptions(GatewayOptions, total=False):
+    """The keywords of a `TwilioGateway`; `TwilioConfig` tells what they mean."""
+
+    account_sid: str
+    auth_token: str
+    phone_number: str
+    verify_signatures: bool
+
+
+class TwilioConfig(GatewayConfig):
+    """A `GatewayConfig` with what is Twilio's.
+
+    Args:
+        account_sid: The account that calls must belong to; "" takes any that signs with `auth_token`. Default: `TWILIO_ACCOUNT_SID`.
+        auth_token: Twilio signs with this. It is in no log and no repr. Default: `TWILIO_AUTH_TOKEN`.
+        phone_number: The number that is answered, for your own use.
+        verify_signatures: Whether requests must be signed. Switch it off in tests alone: without it anybody can place calls.
+        **options: See `GatewayConfig`.
+    """
+
+    environment: ClassVar[Mapping[str, str]] = {
+        "account_sid": "TWILIO_ACCOUNT_SID",
+        "auth_token": "TWILIO_AUTH_TOKEN",
+    }
+
+    account_sid: str = ""
+    auth_token: str = Field(default="", repr=False)
+    phone_number: str = ""
+    verify_signatures: bool = True
+
+    @field_validator("account_sid", "auth_token")
+    @classmethod
+    def _credential(cls, value: str, about: ValidationInfo) -> str:
+        return checked_credential(str(about.field_name), value)
+
+    @classmethod
+    def conflicts(cls, given: Mapping[str, Any]) -> Iterator[InvalidConfig]:
+        """What does not go together."""
+        if given.get("verify_signatures", True) and not given.get("auth_token"):
+            yield InvalidConfig("auth_token", "is needed to check Twilio's signatures; or set TWILIO_AUTH_TOKEN")
+        yield from super().conflicts(given)
+
+
 class TwilioGateway(Gateway):
     """Answers calls to a Twilio number.
 
     Set the number's voice webhook to `POST {public_url}/voice/inbound`, and its status callback to `POST {public_url}/voice/status`.
 
     Args:
-        account_sid: The account that calls must belong to; "" takes any that signs with `auth_token`.
-        auth_token: Twilio signs with this. It is in no log and no repr.
-        phone_number: The number that is answered, for your own use.
-        verify_signatures: Whether requests must be signed. Switch it off in tests alone: without it anybody can place calls.
         clock: What everything is timed by.
-        **options: See `GatewayConfig`.
+        **options: See `TwilioConfig`.
 
     Raises:
-        InvalidConfig: A value is missing or cannot work.
+        InvalidConfig: Values are missing or cannot work; the error names all of them.
     """
 
     name = ProviderName.TWILIO
+    config_class = TwilioConfig
+    media_format = TWILIO
 
-    def __init__(
-        self,
-        *,
-        account_sid: str = "",
-        auth_token: str = "",
-        phone_number: str = "",
-        verify_signatures: bool = True,
-        clock: Clock = SYSTEM_CLOCK,
-        **options: Unpack[GatewayOptions],
-    ) -> None:
-        if verify_signatures and not auth_token:
-            raise InvalidConfig("auth_token", "is needed to check Twilio's signatures")
-        super().__init__(GatewayConfig(**options), clock=clock)
-        self.account_sid = checked_credential("account_sid", account_sid)
-        self.phone_number = phone_number
-        self._validator = (
-            SignatureValidator(checked_credential("auth_token", auth_token)) if verify_signatures else None
-        )
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, **options: Unpack[TwilioOptions]) -> None:
+        settings: dict[str, Any] = {**options}
+        config = TwilioConfig(**settings)
+        super().__init__(config, clock=clock)
+        self.account_sid = config.account_sid
+        self.phone_number = config.phone_number
+        self._validator = SignatureValidator(config.auth_token) if config.verify_signatures else None
 
     def __repr__(self) -> str:
         return f"TwilioGateway(account_sid={self.account_sid!r}, phone_number={self.phone_number!r})"
