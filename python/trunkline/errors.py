@@ -365,7 +365,17 @@ class CallError(TrunklineError):
 
 
 class CallRejected(CallError):
-    """Raised by an `on_call` handler to refuse a call; the caller hears `reason="busy"` as the busy tone."""
+    """Raised by an `on_call` handler to refuse a call; the caller hears `reason="busy"` as the busy tone.
+
+    Args:
+        reason: Why; it is logged.
+        say: A sentence that the carrier speaks to the caller before it hangs up, where it can. The call is answered for it, and billed.
+        call_id: Which call; the gateway fills it in.
+    """
+
+    def __init__(self, reason: str = "", *, say: str = "", call_id: str = "") -> None:
+        super().__init__(reason, call_id=call_id)
+        self.say = say
 
 
 class CallNotFound(CallError):

@@ -1,15 +1,23 @@
 """A call in progress: what the application holds, and its run from the start of the media to the end of its observer."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from trunkline.audio import AudioFormat, convert, wav
 from trunkline.clock import Clock
 from trunkline.conversation import Turn
-from trunkline.gateway.config import CallInfo, Logger
+from trunkline.errors import SessionClosed
+from trunkline.gateway.config import CallInfo, GatewayConfig, Logger
+from trunkline.gateway.idle import IdleWatch
+from trunkline.gateway.recording import Recording
 from trunkline.pipeline import Event, Metrics, RealtimeBridge
 from trunkline.telephony.line import CallLine
 from trunkline.tools import ToolCounters
@@ -28,12 +36,16 @@ class CallSession:
     Args:
         info: Who calls whom.
         bridge: What answers.
+        recording: What records it, if anything.
         clock: What time limits are measured by.
     """
 
-    def __init__(self, info: CallInfo, bridge: RealtimeBridge, *, clock: Clock) -> None:
+    def __init__(
+        self, info: CallInfo, bridge: RealtimeBridge, recording: Recording | None = None, *, clock: Clock
+    ) -> None:
         self.info = info
         self._bridge = bridge
+        self._recording = recording
         self._clock = clock
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,6 +69,11 @@ class CallSession:
     def direction(self) -> str:
         """`inbound` or `outbound`."""
         return self.info.direction
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What the `on_call` handler, or the carrier, gave the call."""
+        return self.info.parameters
 
     @property
     def start_time(self) -> datetime:
@@ -103,6 +120,53 @@ class CallSession:
         """
         await self._bridge.send_text(text)
 
+    async def say(self, text: str) -> None:
+        """Let the agent say exactly this, as soon as no answer is running; `close(after_speech=True)` then lets it be heard.
+
+        Raises:
+            SessionClosed: The call is over, or the provider's session is not open yet.
+        """
+        await self._bridge.say(text)
+
+    async def play(self, path: str | os.PathLike[str]) -> None:
+        """Play a WAV file behind what the agent is saying; returns when the caller has heard it, or it was interrupted.
+
+        Raises:
+            SessionClosed: The call is over.
+            OSError: The file cannot be read.
+            AudioError: It is not a WAV file, or of a kind that cannot be converted.
+        """
+        line_format = self._bridge.line_format
+        await self._bridge.play(await anyio.to_thread.run_sync(_read, path, line_format), line_format)
+
+    async def hold(self) -> None:
+        """Put the caller on hold: the agent falls silent and does not hear them until `resume`."""
+        await self._bridge.hold()
+
+    async def resume(self) -> None:
+        """Go on after `hold`, where the agent fell silent."""
+        await self._bridge.resume()
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Whether the caller is on hold."""
+        return self._bridge.is_on_hold
+
+    @property
+    def recording(self) -> Path | None:
+        """The file that the call is recorded to; None if it is not, or the file could not be made."""
+        return None if self._recording is None else self._recording.path
+
+    def pause_recording(self) -> None:
+        """Record silence in place of both sides until `resume_recording`, such as while a card number is told."""
+        if self._recording is not None:
+            self._recording.pause()
+
+    def resume_recording(self) -> None:
+        """Record again."""
+        if self._recording is not None:
+            self._recording.resume()
+
     async def interrupt(self) -> None:
         """Stop the agent's answer; nothing happens where there is none, or the call is over."""
         await self._bridge.interrupt()
@@ -125,12 +189,7 @@ class CallSession:
     # ── the gateway ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(
-        self,
-        line: CallLine,
-        observe: Callable[["CallSession"], Awaitable[None]],
-        *,
-        max_duration: float,
-        logger: Logger,
+        self, line: CallLine, observe: Callable[["CallSession"], Awaitable[None]], *, config: GatewayConfig
     ) -> None:
         """Carry the call until one side ends it, and hang up.
 
@@ -139,8 +198,7 @@ class CallSession:
         Args:
             line: The media that the bridge has; it is closed here.
             observe: Runs beside the call, and some seconds longer.
-            max_duration: Seconds after which the call is hung up.
-            logger: Where the call's summary goes.
+            config: How long the call may last, and what is said when it does.
         """
         observed = anyio.Event()
 
@@ -153,24 +211,61 @@ class CallSession:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(observer, name=f"trunkline observer {self.id}")
-                await self._converse(line, tasks, max_duration)
+                if self._recording is not None:
+                    tasks.start_soon(self._recording.run, name=f"trunkline recording {self.id}")
+                await self._converse(line, tasks, config)
                 with self._clock.move_on_after(OBSERVER_GRACE):
+                    if self._recording is not None:
+                        await self._recording.finish()
                     await observed.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            self._log_summary(logger)
+            self._log_summary(config.logger)
 
-    async def _converse(self, line: CallLine, tasks: TaskGroup, max_duration: float) -> None:
+    async def _converse(self, line: CallLine, tasks: TaskGroup, config: GatewayConfig) -> None:
         async with self._bridge:
             try:
-                with self._clock.move_on_after(max_duration) as limit:
-                    await self._bridge.wait_ending()
-                if limit.cancelled_caught:
-                    tasks.start_soon(self._bridge.close, "max_duration")
+                reason = await self._wait_for_end(config)
+                if reason:
+                    if config.goodbye:
+                        with suppress(SessionClosed):
+                            await self._bridge.say_last(config.goodbye)
+                    tasks.start_soon(self._bridge.close, reason)
                     await self._bridge.wait_ending()
             finally:
                 with self._clock.move_on_after(HANG_UP_TIMEOUT, shield=True):
                     await line.aclose()
+
+    async def _wait_for_end(self, config: GatewayConfig) -> str:
+        """Wait until the call ends by itself, or is to be ended; returns the reason for the latter, "" for the former."""
+        with self._clock.move_on_after(config.max_session_duration) as limit:
+            if config.idle_timeout is None:
+                await self._bridge.wait_ending()
+                return ""
+            return await self._wait_idle(config, config.idle_timeout)
+        return "max_duration" if limit.cancelled_caught else ""
+
+    async def _wait_idle(self, config: GatewayConfig, seconds: float) -> str:
+        reason = ""
+        watch = IdleWatch(
+            self._bridge,
+            timeout=seconds,
+            prompt=config.idle_prompt,
+            max_prompts=config.max_idle_prompts,
+            clock=self._clock,
+        )
+
+        async def until_idle() -> None:
+            nonlocal reason
+            await watch.run()
+            reason = "" if self._bridge.is_over else "idle"
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(until_idle)
+            await self._bridge.wait_ending()
+            tasks.cancel_scope.cancel()
+        return reason
 
     def _log_summary(self, logger: Logger) -> None:
         metrics = self._bridge.metrics()
@@ -183,3 +278,8 @@ class CallSession:
             metrics.interruption_count,
             metrics.error_count,
         )
+
+
+def _read(path: str | os.PathLike[str], line_format: AudioFormat) -> bytes:
+    audio_format, audio = wav.read(path)
+    return convert(audio, audio_format, line_format)

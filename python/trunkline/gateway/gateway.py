@@ -12,14 +12,16 @@ import anyio
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import CallRejected, InvalidConfig
-from trunkline.gateway.admission import Admission
+from trunkline.gateway.admission import TOKEN_LIFETIME, Admission
 from trunkline.gateway.call import CallSession
 from trunkline.gateway.config import CallInfo, GatewayConfig
 from trunkline.gateway.config_file import read_settings
 from trunkline.gateway.media import MEDIA_PATH, MediaDoor, refused
 from trunkline.gateway.provider import make_provider
+from trunkline.gateway.recording import Recording
 from trunkline.gateway.serving import Service
 from trunkline.pipeline import BridgeConfig, RealtimeBridge
+from trunkline.pipeline.prepared import PreparedSession
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.telephony.line import CallLine
 from trunkline.tools.calling import WorkerThreads, call
@@ -54,9 +56,13 @@ class Gateway(ABC):
             tools=config.tools,
             tool_handlers=config.tool_handlers,
             greeting=config.greeting,
+            greeting_interruptible=config.greeting_interruptible,
+            media_timeout=config.media_timeout,
             interruption=config.interruption,
         )
-        self._admission = Admission(places=config.max_concurrent_calls, clock=clock)
+        self._admission = Admission(
+            places=config.max_concurrent_calls, places_per_caller=config.max_calls_per_caller, clock=clock
+        )
         self._media = MediaDoor(
             self._admission,
             open_line=self.open_line,
@@ -67,6 +73,8 @@ class Gateway(ABC):
             clock=clock,
         )
         self._sessions: dict[str, CallSession] = {}
+        self._prepared: dict[str, PreparedSession] = {}
+        """Sessions that were opened while the phone rings, by call id."""
         self._call_handler: CallHandler | None = None
         self._session_handler: SessionHandler | None = None
         self._observers: WorkerThreads | None = None
@@ -95,7 +103,10 @@ class Gateway(ABC):
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_call(self, handler: CallHandler) -> CallHandler:
-        """Decide about each call before it is answered: return to accept, raise `CallRejected` to refuse. Plain or `async`."""
+        """Decide about each call before it is answered: return to accept, raise `CallRejected` to refuse. Plain or `async`.
+
+        It has `on_call_timeout` seconds. What it puts into `call.parameters` goes with the call.
+        """
         self._call_handler = handler
         return handler
 
@@ -192,27 +203,27 @@ class Gateway(ABC):
             CallRejected: The application refused the call, or there is no room for it.
         """
         try:
-            with self._admission.place(info.call_id) as place:
+            with self._admission.place(info.call_id, info.from_) as place:
                 async with place.turn:
-                    return MEDIA_PATH + (self._admission.token_of(info.call_id) or await self._decide(info))
+                    token = self._admission.token_of(info.call_id)
+                    if token is None:
+                        token = await self._decide(info)
+                    else:
+                        info.parameters.update(self._admission.info_of(token).parameters)
+                    return MEDIA_PATH + token
         except CallRejected as rejected:
             self.logger.info("call %s is refused: %s", info.call_id, rejected.reason)
             raise
 
     async def carry(self, info: CallInfo, line: CallLine) -> None:
         """Run a call on its line, which has started, until it is over and hung up."""
-        bridge = RealtimeBridge(self._bridge_config, line=line, clock=self.clock)
-        session = CallSession(info, bridge, clock=self.clock)
-        self._sessions[info.call_id] = session
-        try:
-            await session.run(line, self._observe, max_duration=self.config.max_session_duration, logger=self.logger)
-        finally:
-            if self._sessions.get(info.call_id) is session:  # a redirected call may have a new stream already
-                del self._sessions[info.call_id]
+        await self._run_session(self._open_session(info, line), line)
 
     def end_call(self, call_id: str, reason: str) -> None:
         """The carrier says that a call is over: its token no longer works, and its session ends soon."""
         self._admission.forget(call_id)
+        if (prepared := self._prepared.get(call_id)) is not None:
+            prepared.cancel()
         session = self.get_session(call_id)
         if session is not None:
             self.run_soon(session.close, reason)
@@ -239,6 +250,23 @@ class Gateway(ABC):
         return refused(request, why, self.logger)
 
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open_session(self, info: CallInfo, line: CallLine) -> CallSession:
+        recording = None
+        if self.config.recording_dir is not None:
+            recording = Recording(self.config.recording_dir, info.call_id, line.traits.format, clock=self.clock)
+        prepared = self._prepared.pop(info.call_id, None)
+        bridge = RealtimeBridge(self._bridge_config, line=line, prepared=prepared, recorder=recording, clock=self.clock)
+        session = CallSession(info, bridge, recording, clock=self.clock)
+        self._sessions[info.call_id] = session
+        return session
+
+    async def _run_session(self, session: CallSession, line: CallLine) -> None:
+        try:
+            await session.run(line, self._observe, config=self.config)
+        finally:
+            if self._sessions.get(session.id) is session:  # a redirected call may have a new stream already
+                del self._sessions[session.id]
 
     def _running(self) -> Service:
         if self._service is None:
@@ -269,17 +297,39 @@ class Gateway(ABC):
             await self._ask_application(self._call_handler, info)
         if self._is_stopping:
             raise CallRejected("busy", call_id=info.call_id)
-        return self._admission.expect(info)
+        token = self._admission.expect(info)
+        self._prepare(info.call_id)
+        return token
+
+    def _prepare(self, call_id: str) -> None:
+        """Open the provider's session now, while the phone rings and the media socket is on its way."""
+        if self.media_format is None or self._service is None:
+            return
+        config = self._bridge_config
+        prepared = PreparedSession(config.provider, config.session_config(self.media_format), clock=self.clock)
+        self._prepared[call_id] = prepared
+        self.run_soon(self._keep_prepared, call_id, prepared)
+
+    async def _keep_prepared(self, call_id: str, prepared: PreparedSession) -> None:
+        try:
+            await prepared.run(TOKEN_LIFETIME + self.config.start_timeout)
+        finally:
+            if self._prepared.get(call_id) is prepared:
+                del self._prepared[call_id]
 
     async def _ask_application(self, handler: CallHandler, info: CallInfo) -> None:
         try:
-            await call(handler, info)
+            with self.clock.move_on_after(self.config.on_call_timeout) as limit:
+                await call(handler, info)
         except CallRejected as rejected:
             rejected.call_id = info.call_id
             raise
         except Exception as error:
             self.logger.exception("call %s is refused: the on_call handler failed", info.call_id)
             raise CallRejected("rejected", call_id=info.call_id) from error
+        if limit.cancelled_caught:
+            self.logger.error("call %s is refused: the on_call handler took too long", info.call_id)
+            raise CallRejected("rejected", call_id=info.call_id)
 
     async def _observe(self, session: CallSession) -> None:
         if self._session_handler is None:

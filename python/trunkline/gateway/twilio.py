@@ -138,8 +138,15 @@ class TwilioGateway(Gateway):
         try:
             path = await self.admit(info)
         except CallRejected as rejected:
+            if rejected.say:
+                return _document(twiml.say(rejected.say))
             return _document(twiml.reject("busy" if rejected.reason == "busy" else "rejected"))
-        return _document(twiml.connect_stream(self.socket_url(path)))
+        try:
+            return _document(twiml.connect_stream(self.socket_url(path), parameters=info.parameters))
+        except InvalidConfig as error:
+            self.logger.error("call %s is refused: its %s", call_id, error)  # noqa: TRY400 - the sentence says it all
+            self.end_call(call_id, "rejected")
+            return _document(twiml.reject())
 
     async def _status(self, request: Request) -> Response:
         fields = self._verified_form(request)

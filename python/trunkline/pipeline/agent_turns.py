@@ -208,9 +208,14 @@ class AgentTurns:
             self._unspoken(response_id)
         self.response_id = ""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the agent has nothing to say, and all that it said was heard."""
+        return not (self.playout.speaking or self.response_id or self._awaited)
+
     async def wait_quiet(self) -> None:
         """Wait until the agent has nothing to say and all of it was heard, or the call is over."""
-        while self.playout.speaking or self.response_id or self._awaited:
+        while not self.is_quiet:
             await self._wait_change()
 
     async def play_audio(self, audio: bytes) -> None:

@@ -135,6 +135,16 @@ class CallControls(ABC):
         await anyio.lowlevel.checkpoint()
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether the session is ready, and the agent has nothing to say and nothing to do."""
+        return self._session is not None and self._turns.agent.is_quiet and not self._tools.busy
+
+    @property
+    def line_format(self) -> AudioFormat:
+        """The format of the line."""
+        return self._uplink.line_format
+
+    @property
     def is_on_hold(self) -> bool:
         """Whether the caller is on hold."""
         return self._turns.is_on_hold

@@ -22,7 +22,6 @@ class PreparedSession:
     """
 
     def __init__(self, provider: RealtimeProvider, config: ProcessConfig, *, clock: Clock) -> None:
-        self.input_format = config.input_format
         self._provider = provider
         self._config = config
         self._clock = clock

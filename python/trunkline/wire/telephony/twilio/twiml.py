@@ -75,6 +75,20 @@ def reject(reason: Literal["rejected", "busy"] = "rejected") -> str:
     return _document(response)
 
 
+def say(text: str) -> str:
+    """Answer the call, speak a sentence with Twilio's own voice, and hang up (Twilio, "TwiML: Say").
+
+    Raises:
+        InvalidConfig: There is nothing to say, or it cannot stand in XML.
+    """
+    if not text.strip():
+        raise InvalidConfig("text", "must not be empty")
+    response = Element("Response")
+    SubElement(response, "Say").text = _attributes(text=text)["text"]
+    SubElement(response, "Hangup")
+    return _document(response)
+
+
 def hangup() -> str:
     """End the call (Twilio, "TwiML: Hangup")."""
     response = Element("Response")
