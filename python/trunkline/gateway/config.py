@@ -166,6 +166,8 @@ class GatewayConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
     environment: ClassVar[Mapping[str, str]] = {}
     """Fields that are read from an environment variable where they are not given: the carrier's credentials."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Which field a general option means, such as `api_key`, where the carrier calls it otherwise."""
 
     public_url: str = ""
     listen_addr: str = ":8080"

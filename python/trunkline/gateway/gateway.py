@@ -100,6 +100,10 @@ class Gateway(ABC):
         build: Callable[..., Self] = cls
         return build(**(settings | more), clock=clock)
 
+    def gateway(self) -> Self:
+        """The gateway itself: for programs that were written for a registry which wraps it."""
+        return self
+
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_call(self, handler: CallHandler) -> CallHandler:

@@ -5,16 +5,18 @@ from collections import deque
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
-import numpy as np
-from numpy.typing import NDArray
 
 from trunkline.audio import AudioFormat, Encoding, convert
 from trunkline.audio.wav import WavWriter
 from trunkline.clock import Clock
+
+if TYPE_CHECKING:  # a gateway that records nothing does not load it
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger("trunkline.gateway")
 
@@ -28,8 +30,6 @@ EARLIEST: Final = 1.0
 """Seconds that they may be ahead of it."""
 SNAP: Final = 0.01
 """Seconds: audio that begins within so much of the end of what went before follows it without a gap."""
-
-_Samples = NDArray[np.int16]
 
 
 class _Channel:
@@ -71,8 +71,10 @@ class _Channel:
             taken.append((start, audio))
         return taken
 
-    def samples(self, pieces: list[tuple[int, bytes]], start: int, size: int) -> _Samples:
+    def samples(self, pieces: list[tuple[int, bytes]], start: int, size: int) -> "NDArray[np.int16]":
         """Pieces as one stretch of `size` samples from `start` on, with silence where there are none."""
+        import numpy as np
+
         stretch = np.zeros(size, np.int16)
         for begins, audio in pieces:
             linear = np.frombuffer(convert(audio, self._format, self._linear), np.int16)
@@ -209,6 +211,8 @@ class Recording:
         start: int,
         size: int,
     ) -> None:
+        import numpy as np
+
         stereo = np.empty((size, 2), np.int16)
         stereo[:, 0] = self._caller.samples(sides[0], start, size)
         stereo[:, 1] = self._agent.samples(sides[1], start, size)

@@ -48,6 +48,7 @@ class TwilioConfig(GatewayConfig):
         "account_sid": "TWILIO_ACCOUNT_SID",
         "auth_token": "TWILIO_AUTH_TOKEN",
     }
+    aliases: ClassVar[Mapping[str, str]] = {"api_key": "auth_token"}
 
     account_sid: str = ""
     auth_token: str = Field(default="", repr=False)
