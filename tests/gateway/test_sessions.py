@@ -125,13 +125,13 @@ async def test_caller_who_answers_is_not_hung_up() -> None:
 async def test_nobody_is_idle_on_hold_or_while_the_agent_speaks() -> None:
     clock = ScaledClock(20)
     provider = fake()
-    async with PlainGateway(realtime_provider=provider, idle_timeout=2, clock=clock) as gateway:
+    async with PlainGateway(realtime_provider=provider, idle_timeout=10, media_timeout=None, clock=clock) as gateway:
         async with gateway.phone() as phone:
             await gateway.until("session_started")
-            provider.session.answer("A long story.", audio_ms=6000)
+            provider.session.answer("A long story.", audio_ms=20_000)
             await gateway.until("agent_speech_end")
             await gateway.sessions[0].hold()
-            await clock.sleep_until(clock.now() + 10)
+            await clock.sleep_until(clock.now() + 25)
             assert gateway.sessions[0].is_active
             await gateway.sessions[0].resume()
             assert await until_lost(phone) == 1000
