@@ -126,15 +126,15 @@ async def test_nobody_is_idle_on_hold_or_while_the_agent_speaks() -> None:
     clock = ScaledClock(20)
     provider = fake()
     async with PlainGateway(realtime_provider=provider, idle_timeout=10, media_timeout=None, clock=clock) as gateway:
-        async with gateway.phone() as phone:
+        async with gateway.phone() as phone, anyio.create_task_group() as tasks:
+            tasks.start_soon(until_lost, phone)
             await gateway.until("session_started")
             provider.session.answer("A long story.", audio_ms=20_000)
             await gateway.until("agent_speech_end")
             await gateway.sessions[0].hold()
             await clock.sleep_until(clock.now() + 25)
-            assert gateway.sessions[0].is_active
+            assert gateway.sessions[0].is_active, gateway.reasons()
             await gateway.sessions[0].resume()
-            assert await until_lost(phone) == 1000
         await gateway.until_empty()
         assert gateway.reasons() == ["idle"]
 
