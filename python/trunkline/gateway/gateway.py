@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -12,13 +12,17 @@ from trunkline.clock import Clock
 from trunkline.errors import CallRejected, InvalidConfig
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.call import CallSession
+from trunkline.gateway.commands import CallCommands
 from trunkline.gateway.config import CallInfo, GatewayConfig
 from trunkline.gateway.media import MEDIA_PATH, MediaDoor, refused
+from trunkline.gateway.outbound import OutboundCalls
 from trunkline.gateway.provider import make_provider
 from trunkline.gateway.serving import Service
 from trunkline.pipeline import BridgeConfig, RealtimeBridge
 from trunkline.realtime.provider import ProcessConfig
-from trunkline.telephony.line import CallLine
+from trunkline.telephony.continued import ContinuedLine
+from trunkline.telephony.control import CallControl, MachineDetection, OutgoingCall
+from trunkline.telephony.line import CallLine, LineTraits
 from trunkline.tools.calling import WorkerThreads, call
 from trunkline.transport import Request, Response, Route, WebSocketConnection
 
@@ -35,8 +39,13 @@ class Gateway(ABC):
     """
 
     name: str
+    line_traits: ClassVar[LineTraits | None] = None
+    """What the carrier's lines can do, for a carrier that can be asked to make calls."""
 
-    def __init__(self, config: GatewayConfig, *, clock: Clock) -> None:
+    phone_number: str = ""
+    """The number that outbound calls show."""
+
+    def __init__(self, config: GatewayConfig, *, control: CallControl | None = None, clock: Clock) -> None:
         self.config = config
         self.logger = config.logger
         self.clock = clock
@@ -59,6 +68,18 @@ class Gateway(ABC):
             logger=self.logger,
             clock=clock,
         )
+        self._control = control
+        self._commands = CallCommands(control, media_url=self._another_socket, clock=clock)
+        self.outbound = OutboundCalls(
+            self._commands,
+            self._admission,
+            traits=self.line_traits,
+            open_session=self._open_session,
+            run_session=self._run_session,
+            run_soon=self.run_soon,
+            clock=clock,
+            logger=self.logger,
+        )
         self._sessions: dict[str, CallSession] = {}
         self._call_handler: CallHandler | None = None
         self._session_handler: SessionHandler | None = None
@@ -76,6 +97,50 @@ class Gateway(ABC):
         """Run beside each call, from the beginning of its media; cancelled shortly after its end. Plain, in a thread, or `async`."""
         self._session_handler = handler
         return handler
+
+    async def make_call(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        timeout: int = 30,
+        machine_detection: MachineDetection = False,
+        record: bool = False,
+        status_callback: str | None = None,
+    ) -> CallSession:
+        """Call somebody; the session can be used at once, and its events tell how the call goes.
+
+        Args:
+            to: A number in E.164 form, or what else the carrier can dial.
+            from_: The number that is shown; None for the gateway's `phone_number`.
+            timeout: Seconds that it rings.
+            machine_detection: Find out whether a machine answers, for an `answering_machine` event: True at once, "message_end" when its
+                greeting is over.
+            record: Let the carrier record the call.
+            status_callback: An address to which each `call_state`, `answering_machine` and `session_ended` event is posted as JSON.
+
+        Raises:
+            InvalidConfig: The gateway does not run or has no credentials for the carrier's REST interface, or the call cannot be made so.
+            CallRejected: Every place is taken, or the gateway is stopping.
+            ProviderError: The carrier refused; `code` is the carrier's.
+            TransportError: The carrier cannot be reached.
+        """
+        self._running()
+        if self._is_stopping:
+            raise CallRejected("busy")
+
+        def call(query: str) -> OutgoingCall:
+            return OutgoingCall(
+                to=to,
+                from_=from_ or self.phone_number,
+                answer_url=f"{self.public_url}/voice/inbound?{query}",
+                status_url=f"{self.public_url}/voice/status?{query}",
+                timeout=timeout,
+                machine_detection=machine_detection,
+                record=record,
+            )
+
+        return await self.outbound.make_call(call, status_callback=status_callback)
 
     def get_session(self, call_id: str) -> CallSession | None:
         """The call in progress with this id, if there is one."""
@@ -126,6 +191,8 @@ class Gateway(ABC):
             clock=self.clock,
         )
         self._service = await service.__aenter__()
+        if self._control is not None:
+            await self._control.__aenter__()
         return self
 
     async def __aexit__(
@@ -136,6 +203,8 @@ class Gateway(ABC):
                 await self._service.__aexit__(kind, error, trace)
             finally:
                 self._service = None
+                if self._control is not None:
+                    await self._control.__aexit__(kind, error, trace)
 
     # ── what a carrier has of its own ────────────────────────────────────────────────────────────────────────────────
 
@@ -173,15 +242,19 @@ class Gateway(ABC):
             raise
 
     async def carry(self, info: CallInfo, line: CallLine) -> None:
-        """Run a call on its line, which has started, until it is over and hung up."""
-        bridge = RealtimeBridge(self._bridge_config, line=line, clock=self.clock)
-        session = CallSession(info, bridge, clock=self.clock)
-        self._sessions[info.call_id] = session
-        try:
-            await session.run(line, self._observe, max_duration=self.config.max_session_duration, logger=self.logger)
-        finally:
-            if self._sessions.get(info.call_id) is session:  # a redirected call may have a new stream already
-                del self._sessions[info.call_id]
+        """Run a call on its line, which has started, until it is over and hung up; or carry on the call that waits for this line."""
+        waiting = self._commands.line_of(info.call_id)
+        if waiting is not None and waiting.expects_line:
+            await waiting.carry_on(line)
+        elif info.direction == "outbound":  # it was given up
+            await line.aclose()
+        else:
+            with self._commands.line(info.call_id, line) as continued:
+                await self._run_session(self._open_session(info, continued), continued)
+
+    def media_path(self, info: CallInfo) -> str:
+        """The path of a media socket for a call that has its place."""
+        return MEDIA_PATH + (self._admission.token_of(info.call_id) or self._admission.expect(info))
 
     def end_call(self, call_id: str, reason: str) -> None:
         """The carrier says that a call is over: its token no longer works, and its session ends soon."""
@@ -212,6 +285,22 @@ class Gateway(ABC):
         return refused(request, why, self.logger)
 
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _open_session(self, info: CallInfo, line: ContinuedLine) -> CallSession:
+        bridge = RealtimeBridge(self._bridge_config, line=line, clock=self.clock)
+        session = CallSession(info, bridge, commands=self._commands, clock=self.clock)
+        self._sessions[info.call_id] = session
+        return session
+
+    async def _run_session(self, session: CallSession, line: ContinuedLine) -> None:
+        try:
+            await session.run(line, self._observe, max_duration=self.config.max_session_duration, logger=self.logger)
+        finally:
+            if self._sessions.get(session.id) is session:  # a redirected call may have a new stream already
+                del self._sessions[session.id]
+
+    def _another_socket(self, call_id: str) -> str:
+        return self.socket_url(self.media_path(self._sessions[call_id].info))
 
     def _running(self) -> Service:
         if self._service is None:

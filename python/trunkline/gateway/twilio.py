@@ -8,8 +8,10 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import CallRejected, InvalidConfig, SignatureInvalid
 from trunkline.gateway.config import CallInfo, GatewayConfig, GatewayOptions, ProviderName, checked_credential
 from trunkline.gateway.gateway import Gateway
+from trunkline.telephony.control import CallState
 from trunkline.telephony.line import CallLine
 from trunkline.telephony.twilio import TwilioLine
+from trunkline.telephony.twilio_rest import API, TwilioRest
 from trunkline.transport import Request, Response, Route, WebSocketConnection
 from trunkline.wire.telephony.twilio import twiml
 from trunkline.wire.telephony.twilio.signature import SignatureValidator
@@ -17,6 +19,18 @@ from trunkline.wire.telephony.twilio.signature import SignatureValidator
 MAX_FIELDS: Final = 200
 """Fields of a webhook; Twilio sends some thirty."""
 CALL_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")  # it is written to logs
+STATES: Final[dict[str, CallState]] = {
+    "queued": "initiated",
+    "initiated": "initiated",
+    "ringing": "ringing",
+    "in-progress": "answered",
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "failed": "failed",
+    "canceled": "failed",
+}
+"""What Twilio calls how far a call is."""
 ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
@@ -28,7 +42,8 @@ class TwilioGateway(Gateway):
     Args:
         account_sid: The account that calls must belong to; "" takes any that signs with `auth_token`.
         auth_token: Twilio signs with this. It is in no log and no repr.
-        phone_number: The number that is answered, for your own use.
+        phone_number: The number that is answered, and that outbound calls show.
+        api_base_url: Where Twilio's REST interface is: a region's address, or a simulator's. `account_sid` is needed for it.
         verify_signatures: Whether requests must be signed. Switch it off in tests alone: without it anybody can place calls.
         clock: What everything is timed by.
         **options: See `GatewayConfig`.
@@ -38,6 +53,7 @@ class TwilioGateway(Gateway):
     """
 
     name = ProviderName.TWILIO
+    line_traits = TwilioLine.traits
 
     def __init__(
         self,
@@ -45,18 +61,21 @@ class TwilioGateway(Gateway):
         account_sid: str = "",
         auth_token: str = "",
         phone_number: str = "",
+        api_base_url: str = API,
         verify_signatures: bool = True,
         clock: Clock = SYSTEM_CLOCK,
         **options: Unpack[GatewayOptions],
     ) -> None:
         if verify_signatures and not auth_token:
             raise InvalidConfig("auth_token", "is needed to check Twilio's signatures")
-        super().__init__(GatewayConfig(**options), clock=clock)
         self.account_sid = checked_credential("account_sid", account_sid)
         self.phone_number = phone_number
-        self._validator = (
-            SignatureValidator(checked_credential("auth_token", auth_token)) if verify_signatures else None
-        )
+        token = checked_credential("auth_token", auth_token)
+        self._validator = SignatureValidator(token) if verify_signatures else None
+        rest = None
+        if account_sid and token:
+            rest = TwilioRest(account_sid=account_sid, auth_token=token, base_url=api_base_url, clock=clock)
+        super().__init__(GatewayConfig(**options), control=rest, clock=clock)
 
     def __repr__(self) -> str:
         return f"TwilioGateway(account_sid={self.account_sid!r}, phone_number={self.phone_number!r})"
@@ -94,6 +113,11 @@ class TwilioGateway(Gateway):
         if self.account_sid and fields.get("AccountSid") != self.account_sid:
             self.logger.warning("call %s is refused: it belongs to another account", call_id)
             return _document(twiml.reject())
+        if key := _key(request):
+            answered = await self.outbound.answered(key)
+            if answered is None or answered.call_id != call_id:
+                return _document(twiml.hangup())
+            return _document(twiml.connect_stream(self.socket_url(self.media_path(answered))))
         info = CallInfo(
             call_id=call_id,
             from_=fields.get("From", ""),
@@ -111,8 +135,14 @@ class TwilioGateway(Gateway):
         fields = self._verified_form(request)
         if isinstance(fields, Response):
             return fields
-        if fields.get("CallStatus") in ENDED:
-            self.end_call(fields.get("CallSid", ""), f"carrier_{fields['CallStatus']}")
+        status = fields.get("CallStatus", "")
+        if key := _key(request):
+            if status in STATES:
+                await self.outbound.progress(key, STATES[status], status)
+            elif answered_by := fields.get("AnsweredBy"):
+                await self.outbound.machine(key, answered_by.partition("_")[0], answered_by)
+        elif status in ENDED:
+            self.end_call(fields.get("CallSid", ""), f"carrier_{status}")
         return Response(204)
 
     def _verified_form(self, request: Request) -> dict[str, str] | Response:
@@ -130,6 +160,11 @@ class TwilioGateway(Gateway):
             except SignatureInvalid as error:
                 return self.refuse(request, str(error))
         return dict(fields)
+
+
+def _key(request: Request) -> str:
+    """Which outbound call a callback is about; "" if it is about an inbound one."""
+    return dict(parse_qsl(request.query)).get("call", "")
 
 
 def _document(text: str) -> Response:

@@ -252,6 +252,10 @@ class RealtimeBridge:
         """
         return self._log.read(audio=audio)
 
+    def note(self, kind: EventType, **data: Any) -> None:
+        """Add an event of whoever holds the bridge, before the call or in it."""
+        self._log.emit(kind, **data)
+
     def transcript(self) -> tuple[Turn, ...]:
         """The turns so far, as they were heard."""
         return self._turns.transcript.turns()
