@@ -15,7 +15,7 @@ from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 from trunkline.testing.speech_file import read_speech
 from trunkline.testing.twilio.phone import PhoneCall, TwilioPhone, make_phone_call
-from trunkline.testing.twilio.switch import StreamSetup
+from trunkline.testing.twilio.switch import Instructions, StreamSetup
 from trunkline.testing.twilio.webhooks import SIGNINGS, CallbackSetup, CallRecord
 
 
@@ -46,11 +46,11 @@ class TwilioCaller(TwilioPhone):
     The caller's audio goes out every 20 ms in frames of 160 bytes, silence where there is nothing to say. What the gateway sends waits in a
     queue that is played at the same pace; marks wait in it too; `clear` empties it from the next frame on.
 
-    Events of `timeline`, each with its milliseconds since dialling: `webhook <status>`, `rejected <reason>`, `answered`, `stream refused
-    <reason>`, `stream started`, `caller speaks`, `caller quiet`, `agent speaks`, `agent quiet` (audio is queued, or not), `queued mark
-    <name>`, `mark <name>` (returned), `clear`, `dtmf <key>`, `stream stopped` (the caller hung up), `dropped`, `closed by the server
-    <code>`, `pause <s>`, `play <digits>`, `dial <target>`, `skipped <verb>`, `warning <code> <why>`, `error <code> <why>`, and at the end
-    `completed <CallStatus>`.
+    Events of `timeline`, each with its milliseconds since dialling: `webhook <status>`, `rejected <reason>`, `answered`, `stream
+    refused <reason>`, `stream started`, `caller speaks`, `caller quiet`, `agent speaks`, `agent quiet` (audio is queued, or not),
+    `queued mark <name>`, `mark <name>` (returned), `clear`, `dtmf <key>`, `stream stopped` (the caller hung up), `dropped`, `closed by
+    the server <code>`, `pause <s>`, `play <digits>`, `say <text>`, `dial <target>`, `skipped <verb>`, `warning <code> <why>`, `error
+    <code> <why>`, and at the end `completed <CallStatus>`.
 
     Args:
         webhook_url: Where the number's calls are announced; `https`, or `http` on this machine.
@@ -163,7 +163,7 @@ class TwilioCaller(TwilioPhone):
 
     async def _dial(self) -> None:
         url, method, copies = self._webhook
-        await self._call.switch.run(url, method, copies=copies)
+        await self._call.switch.run(Instructions(url=url, method=method, copies=copies))
 
 
 def _check_webhook_url(url: str) -> None:

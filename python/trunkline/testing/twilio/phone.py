@@ -8,8 +8,9 @@ from trunkline.clock import Clock
 from trunkline.errors import CallError
 from trunkline.testing.call_audio import FRAME_MS, CallAudio
 from trunkline.testing.timeline import Timeline
+from trunkline.testing.twilio.findings import Findings
 from trunkline.testing.twilio.line import End, TwilioLine
-from trunkline.testing.twilio.switch import Findings, StreamSetup, TwilioSwitch
+from trunkline.testing.twilio.switch import StreamSetup, TwilioSwitch
 from trunkline.testing.twilio.webhooks import CallbackSetup, CallRecord, Webhooks
 
 _KEYS: Final = frozenset("0123456789*#ABCD")
@@ -100,13 +101,18 @@ class TwilioPhone:
         return self._call.findings.played_digits
 
     @property
+    def spoken(self) -> list[str]:
+        """The sentences that the gateway had spoken by Twilio's own voice."""
+        return self._call.findings.spoken
+
+    @property
     def ended(self) -> bool:
         """Whether the call is over and everybody was told."""
         return self._call.switch.ended
 
     @property
     def ended_by(self) -> End | None:
-        """Who ended the last stream: "caller", "server", or "dropped"; None while there was none."""
+        """Who ended the last stream: "caller", "server", "dropped", or "carrier" by a command over REST; None while there was none."""
         return self._call.findings.ended_by
 
     @property
