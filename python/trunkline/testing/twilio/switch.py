@@ -55,6 +55,7 @@ class Instructions:
     method: str = "POST"
     copies: int = 1
     timeout: float = 60.0
+    digits: str = ""
     detection: Literal["", "sync", "async"] = ""
     detection_url: str = ""
 
@@ -131,6 +132,8 @@ class TwilioSwitch:
                 if self._pickup == "answer":
                     await self._answer()
                     await self._detect(first)
+                    if first.digits:
+                        await self._play_digits(first.digits)
                     await self._follow(first)
                 else:
                     self._status = self._pickup
@@ -197,7 +200,7 @@ class TwilioSwitch:
         verbs = await self._read(first)
         for _ in range(MOST_DOCUMENTS):
             following: list[Verb] | None = None
-            if verbs is not None and not self._over:
+            if verbs is not None and self._next is None and not self._over:
                 with anyio.CancelScope() as self._document:
                     following = await self._obey(verbs)
             if self._next is not None and not self._over:
@@ -292,8 +295,7 @@ class TwilioSwitch:
                 case Pause(seconds):
                     await self._wait(f"pause {seconds:g}", seconds)
                 case PlayDigits(digits):
-                    self._findings.played_digits.append(digits)
-                    await self._wait(f"play {digits}", digits.count("w") * 0.5 + digits.count("W"))
+                    await self._play_digits(digits)
                 case Speak(text):
                     self._findings.spoken.append(text)
                     await self._wait(f"say {text}", len(text) * SECONDS_PER_LETTER)
@@ -319,6 +321,10 @@ class TwilioSwitch:
         self._timeline.note(event)
         self.settled.set()
         await self._clock.sleep_until(self._clock.now() + seconds)
+
+    async def _play_digits(self, digits: str) -> None:
+        self._findings.played_digits.append(digits)
+        await self._wait(f"play {digits}", digits.count("w") * 0.5 + digits.count("W"))
 
     def _dial(self, verb: Dial) -> None:
         self._findings.dialled += verb.targets
