@@ -1,5 +1,6 @@
 """The Twilio gateway: its webhooks and their signatures."""
 
+import json
 import re
 from typing import Final, Unpack
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ from trunkline.telephony.line import CallLine
 from trunkline.telephony.twilio import TwilioLine
 from trunkline.telephony.twilio_rest import API, TwilioRest
 from trunkline.transport import Request, Response, Route, WebSocketConnection
+from trunkline.wire.fields import text_or
 from trunkline.wire.telephony.twilio import twiml
 from trunkline.wire.telephony.twilio.signature import SignatureValidator
 
@@ -99,12 +101,16 @@ class TwilioGateway(Gateway):
         """
         if self._validator is not None:
             address = self.public_address(request)
-            self._validator.verify_upgrade(address, request.headers.get("x-twilio-signature"))
+            self._validator.verify_upgrade(
+                address,
+                request.headers.get("x-twilio-signature"),
+                settings=request.headers.get("x-twilio-webhooks-signature-settings"),
+            )
 
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _inbound(self, request: Request) -> Response:
-        fields = self._verified_form(request)
+        fields = self._verified_fields(request)
         if isinstance(fields, Response):
             return fields
         call_id = fields.get("CallSid", "")
@@ -132,7 +138,7 @@ class TwilioGateway(Gateway):
         return _document(twiml.connect_stream(self.socket_url(path)))
 
     async def _status(self, request: Request) -> Response:
-        fields = self._verified_form(request)
+        fields = self._verified_fields(request)
         if isinstance(fields, Response):
             return fields
         status = fields.get("CallStatus", "")
@@ -145,21 +151,36 @@ class TwilioGateway(Gateway):
             self.end_call(fields.get("CallSid", ""), f"carrier_{status}")
         return Response(204)
 
-    def _verified_form(self, request: Request) -> dict[str, str] | Response:
+    def _verified_fields(self, request: Request) -> dict[str, str] | Response:
+        """The fields of a form or a JSON body that Twilio signed; or what to answer where it did not."""
+        is_json = request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "application/json"
         try:
-            fields = parse_qsl(
-                request.body.decode(), keep_blank_values=True, strict_parsing=False, max_num_fields=MAX_FIELDS
-            )
-        except ValueError:
-            return Response(400, "the body is not a form\n")
+            fields = _json_fields(request.body) if is_json else _form_fields(request.body)
+        except (ValueError, RecursionError):
+            return Response(400, f"the body is not {'JSON' if is_json else 'a form'}\n")
         if self._validator is not None:
+            address = self.public_address(request)
+            signature = request.headers.get("x-twilio-signature")
+            settings = request.headers.get("x-twilio-webhooks-signature-settings")
             try:
-                self._validator.verify_form(
-                    self.public_address(request), fields, request.headers.get("x-twilio-signature")
-                )
+                if is_json:
+                    self._validator.verify_json(address, request.body, signature, settings=settings)
+                else:
+                    self._validator.verify_form(address, fields, signature, settings=settings)
             except SignatureInvalid as error:
                 return self.refuse(request, str(error))
         return dict(fields)
+
+
+def _form_fields(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=False, max_num_fields=MAX_FIELDS)
+
+
+def _json_fields(body: bytes) -> list[tuple[str, str]]:
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - one kind of error for all that cannot be read
+    return [(name, text_or(value, name)) for name in value]
 
 
 def _key(request: Request) -> str:
