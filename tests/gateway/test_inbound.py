@@ -5,8 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.gateway.carrier import PlainGateway, fake
-from trunkline.audio import TWILIO
+from tests.gateway.carrier import PlainGateway, PlainLine, fake
 from trunkline.clock import ManualClock, ScaledClock
 from trunkline.errors import CallRejected, ConnectionFailed
 from trunkline.gateway import CallInfo
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.anyio
 class RingingGateway(PlainGateway):
     """All its lines have one format, so that sessions are opened while the phone rings."""
 
-    media_format = TWILIO
+    line_traits = PlainLine.traits
 
 
 def test_one_number_has_so_many_places() -> None:
@@ -86,7 +85,7 @@ async def test_session_is_open_before_the_media_comes() -> None:
         with anyio.fail_after(5):
             while provider.running:
                 await anyio.wait_all_tasks_blocked()
-        assert gateway._prepared == {}
+        assert not gateway._prepared._by_call
 
 
 async def test_refused_call_opens_no_session() -> None:

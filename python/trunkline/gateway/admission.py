@@ -6,7 +6,7 @@ about, while its media socket is awaited, and while that socket is open.
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +15,10 @@ import anyio
 
 from trunkline.clock import Clock
 from trunkline.errors import CallRejected
-from trunkline.gateway.config import CallInfo
+from trunkline.gateway.config import CallInfo, Logger
+from trunkline.tools.calling import call
+
+CallHandler = Callable[[CallInfo], Awaitable[None] | None]
 
 TOKEN_LIFETIME: Final = 60.0
 """Seconds in which the carrier must open the media socket of an accepted call."""
@@ -160,3 +163,25 @@ class Admission:
             del self._places[call_id]
             self._freed.set()
             self._freed = anyio.Event()
+
+
+async def ask_application(
+    handler: CallHandler, info: CallInfo, *, timeout: float, clock: Clock, logger: Logger
+) -> None:
+    """Let the application decide about a call.
+
+    Raises:
+        CallRejected: It refused the call, failed, or took more than `timeout` seconds.
+    """
+    try:
+        with clock.move_on_after(timeout) as limit:
+            await call(handler, info)
+    except CallRejected as rejected:
+        rejected.call_id = info.call_id
+        raise
+    except Exception as error:
+        logger.exception("call %s is refused: the on_call handler failed", info.call_id)
+        raise CallRejected("rejected", call_id=info.call_id) from error
+    if limit.cancelled_caught:
+        logger.error("call %s is refused: the on_call handler took too long", info.call_id)
+        raise CallRejected("rejected", call_id=info.call_id)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -15,16 +15,20 @@ from trunkline.audio import AudioFormat, convert, wav
 from trunkline.clock import Clock
 from trunkline.conversation import Turn
 from trunkline.errors import SessionClosed
+from trunkline.gateway.commands import CallCommands
 from trunkline.gateway.config import CallInfo, GatewayConfig, Logger
 from trunkline.gateway.idle import IdleWatch
 from trunkline.gateway.recording import Recording
-from trunkline.pipeline import Event, Metrics, RealtimeBridge
+from trunkline.pipeline import Event, EventType, Metrics, RealtimeBridge
+from trunkline.telephony.control import FINAL, CallState
 from trunkline.telephony.line import CallLine
 from trunkline.tools import ToolCounters
 
 OBSERVER_GRACE: Final = 5.0
 """Seconds that an `on_session` handler has after the end of its call."""
 
+
+_RANK: Final = {"initiated": 0, "ringing": 1, "answered": 2} | dict.fromkeys(FINAL, 3)
 
 HANG_UP_TIMEOUT: Final = 5.0
 """Seconds that closing a line may take; for a WebSocket its close handshake."""
@@ -37,16 +41,25 @@ class CallSession:
         info: Who calls whom.
         bridge: What answers.
         recording: What records it, if anything.
+        commands: What the carrier can be asked to do with the call.
         clock: What time limits are measured by.
     """
 
     def __init__(
-        self, info: CallInfo, bridge: RealtimeBridge, recording: Recording | None = None, *, clock: Clock
+        self,
+        info: CallInfo,
+        bridge: RealtimeBridge,
+        recording: Recording | None = None,
+        *,
+        commands: CallCommands,
+        clock: Clock,
     ) -> None:
         self.info = info
         self._bridge = bridge
         self._recording = recording
+        self._commands = commands
         self._clock = clock
+        self._state: CallState | None = None if info.direction == "outbound" else "answered"
 
     # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,6 +102,12 @@ class CallSession:
     def is_active(self) -> bool:
         """Whether the call is in progress."""
         return not self._bridge.is_over
+
+    @property
+    def state(self) -> CallState:
+        """How far the call is: `initiated`, `ringing`, `answered`, and at the end `busy`, `no_answer`, `failed` or `completed`."""
+        state = self._state or "initiated"
+        return "completed" if state == "answered" and not self.is_active else state
 
     def events(self, *, audio: bool = False) -> AsyncIterator[Event]:
         """All events from the beginning of the call; ends after `session_ended`. Any number of consumers may read.
@@ -171,6 +190,36 @@ class CallSession:
         """Stop the agent's answer; nothing happens where there is none, or the call is over."""
         await self._bridge.interrupt()
 
+    async def send_dtmf(self, digits: str) -> None:
+        """Press keys: 0-9, `*`, `#`, A-D; `w` is a pause of half a second, `W` of a second. Returns when they were pressed.
+
+        Where the carrier has to end the media stream for it, neither side hears the other meanwhile.
+
+        Raises:
+            InvalidConfig: One of them is no key, or the gateway has no credentials for the carrier's REST interface.
+            CallNotFound: The call is over.
+            CallError: The media did not come back.
+            ProviderError: The carrier refused.
+            TransportError: The carrier cannot be reached.
+        """
+        await self._commands.send_dtmf(self.id, digits)
+
+    async def transfer(self, to: str, *, from_: str = "") -> None:
+        """Connect the caller with somebody else, and leave the call: `session_ended` says `transferred`.
+
+        Args:
+            to: A number in E.164 form, or what else the carrier can dial.
+            from_: The number that they see; "" leaves it to the carrier.
+
+        Raises:
+            InvalidConfig: It cannot be dialled, or the gateway has no credentials for the carrier's REST interface.
+            CallNotFound: The call is over.
+            ProviderError: The carrier refused; the call goes on.
+            TransportError: The carrier cannot be reached; the call goes on.
+        """
+        await self._commands.transfer(self.id, to, from_=from_)
+        await self.close("transferred")
+
     async def close(self, reason: str = "closed", *, after_speech: bool = False) -> None:
         """Hang up, and wait until nothing of the call is left: some seconds at most. Any number of times, from any task.
 
@@ -187,6 +236,16 @@ class CallSession:
         await self._bridge.wait_closed()
 
     # ── the gateway ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def note_state(self, state: CallState, *, detail: str = "") -> None:
+        """The carrier, or the media, tells how far the call is; what comes late or twice changes nothing."""
+        if self._state is None or _RANK[state] > _RANK[self._state]:
+            self._state = state
+            self.note(EventType.CALL_STATE, state=state, detail=detail)
+
+    def note(self, kind: EventType, **data: Any) -> None:
+        """Add an event about the call."""
+        self._bridge.note(kind, **data)
 
     async def run(
         self, line: CallLine, observe: Callable[["CallSession"], Awaitable[None]], *, config: GatewayConfig

@@ -167,7 +167,11 @@ class Recording:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Write until `finish`, or cancelled; in both cases the file is completed."""
+        """Write until `finish`, or cancelled; in both cases the file is completed. Its time counts from here, not from the dialling."""
+        self._began = self._clock.now()
+        self._pauses.clear()
+        if self._paused_since is not None:
+            self._paused_since = 0
         try:
             file = await anyio.to_thread.run_sync(self._open)
             try:

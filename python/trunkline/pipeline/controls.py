@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio.lowlevel
 
@@ -10,7 +11,7 @@ from trunkline.clock import Clock
 from trunkline.conversation import Turn
 from trunkline.errors import SessionClosed
 from trunkline.pipeline.audio_out import AudioOut
-from trunkline.pipeline.events import Event, EventLog
+from trunkline.pipeline.events import Event, EventLog, EventType
 from trunkline.pipeline.metrics import Metrics, MetricsCollector
 from trunkline.pipeline.turn_control import LONGEST_SPEECH, TurnController
 from trunkline.pipeline.uplink import Uplink
@@ -45,6 +46,10 @@ class CallControls(ABC):
             audio: Tell of audio too: `audio_received` and `audio_sent`, each time with the bytes and messages since the last time.
         """
         return self._log.read(audio=audio)
+
+    def note(self, kind: EventType, **data: Any) -> None:
+        """Add an event of whoever holds the bridge, before the call or in it."""
+        self._log.emit(kind, **data)
 
     def transcript(self) -> tuple[Turn, ...]:
         """The turns so far, as they were heard."""
