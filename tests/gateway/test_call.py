@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway.carrier import FRAME, PlainGateway, fake, until_lost
 from trunkline.clock import ScaledClock
+from trunkline.errors import AuthFailed
 from trunkline.gateway import CallSession, EventType
 from trunkline.realtime.provider import ProcessConfig
 from trunkline.testing.fake_provider import FULL, FakeProvider, FakeSession
@@ -139,7 +140,9 @@ async def test_caller_does_not_wait_for_the_provider_to_close(how: str) -> None:
             if how == "application":
                 tasks.start_soon(gateway.sessions[0].close)
             elif how == "provider":
-                provider.session.die()
+                provider.session.die(
+                    AuthFailed("the key was withdrawn", vendor="fake")
+                )  # what no other session would change
             assert await until_lost(phone) == 1000
             assert provider.running == 1, "the provider is still closing"
             release.set()

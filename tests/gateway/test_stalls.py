@@ -10,6 +10,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from tests.gateway.conftest import AUTH_TOKEN
+from trunkline.gateway import CallSession, EventType
 from trunkline.gateway.twilio import TwilioGateway
 from trunkline.realtime import OpenAIRealtimeProvider
 from trunkline.testing import CallTool, OpenAIRealtimeSimulator, Say, ScriptedBrain, TwilioCaller
@@ -49,9 +50,15 @@ async def hear_a_call(
             auth_token=AUTH_TOKEN,
             listen_addr="127.0.0.1:0",
             realtime_provider=OpenAIRealtimeProvider(api_key="sk-test", base_url=addresses["vendor"]),
-            greeting=WORDS,
             **options,
         )
+
+        @gateway.on_session
+        async def ask(session: CallSession) -> None:
+            async for event in session.events():
+                if event.type is EventType.SESSION_STARTED:
+                    await session.send_text("Go on.")
+
         async with gateway:
             addresses["gateway"] = gateway.url
             gateway_is_up.set()

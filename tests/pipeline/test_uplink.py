@@ -87,7 +87,7 @@ async def test_a_stalled_vendor_does_not_slow_the_reader_of_the_line() -> None:
         await call.pass_ms(0)
         assert call.bridge.is_over, "the hang-up was read at once"
         assert call.one(EventType.DTMF).data == {"digit": "7"}
-        assert call.bridge.metrics().audio_bytes_dropped >= 44 * FRAME
+        assert call.bridge.metrics().audio_bytes_dropped >= 40 * FRAME  # five wait, and some went with the first
     assert call.one(EventType.SESSION_ENDED).data == {"reason": "caller_hung_up"}
 
 

@@ -61,7 +61,9 @@ class Setting:
         await anyio.wait_all_tasks_blocked()
 
     def refused(self) -> list[bool]:
-        return ["too many" in call.error for _, call, _ in self.calls]
+        """Whether each call was refused, in the order of their ids: a refusal may be done before a thread is."""
+        in_order = sorted(self.calls, key=lambda done: (len(done[0]), done[0]))
+        return ["too many" in call.error for _, call, _ in in_order]
 
 
 @asynccontextmanager

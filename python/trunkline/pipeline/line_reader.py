@@ -4,12 +4,19 @@ import logging
 from collections.abc import Callable
 
 from trunkline.clock import Clock
-from trunkline.errors import ConnectionLost, RemoteProtocolError, TransportError
+from trunkline.errors import CallError, ConnectionLost, RemoteProtocolError, TransportError
 from trunkline.pipeline.events import AudioCount, EventLog, EventType
 from trunkline.pipeline.playout import Playout
 from trunkline.pipeline.uplink import Uplink
 from trunkline.telephony.line import CallLine
-from trunkline.wire.telephony.events import Cleared, DtmfReceived, MarkReceived, MediaReceived, StreamStopped
+from trunkline.wire.telephony.events import (
+    Cleared,
+    DtmfReceived,
+    ErrorReceived,
+    MarkReceived,
+    MediaReceived,
+    StreamStopped,
+)
 
 logger = logging.getLogger("trunkline.pipeline")
 
@@ -36,6 +43,8 @@ async def read_line(
                         playout.cleared()
                     case DtmfReceived():
                         log.emit(EventType.DTMF, digit=event.digit)
+                    case ErrorReceived():
+                        log.report(CallError(event.message))
                     case StreamStopped():
                         on_end("caller_hung_up")
                         return
@@ -43,9 +52,13 @@ async def read_line(
                         logger.debug("the carrier said %s", event)
         except RemoteProtocolError as error:
             log.report(error)
-        except TransportError as lost:
+        except ConnectionLost as lost:
             logger.info("the line is gone: %s", lost)
-            on_end("caller_hung_up" if isinstance(lost, ConnectionLost) and lost.clean else "line_lost")
+            on_end("caller_hung_up" if lost.clean else "line_lost")
+            return
+        except TransportError as error:  # such as a message that is too large
+            log.report(error)
+            on_end("line_lost")
             return
     on_end("protocol_errors")
 

@@ -33,16 +33,18 @@ class SessionTask:
 
     Attributes:
         ready: The session's first event; None until it came.
+        ended: Set once nothing more comes of the session; its provider may still be closing it.
+        on_ended: Called then, if it is set.
         over: Set once the session is closed and nothing of it is left.
-        on_over: Called then, if it is set.
         failure: Why there is no session, or no more; None also if the vendor closed it in the ordinary way.
     """
 
     def __init__(self, provider: RealtimeProvider, config: ProcessConfig) -> None:
         self.provider = provider
         self.ready: SessionReady | None = None
+        self.ended = anyio.Event()
+        self.on_ended: Callable[[], None] | None = None
         self.over = anyio.Event()
-        self.on_over: Callable[[], None] | None = None
         self.failure: Exception | None = None
         self._config = config
         self._session: RealtimeSession | None = None
@@ -74,15 +76,19 @@ class SessionTask:
             with self._connecting:
                 async with self.provider.connect(self._config) as session:
                     self._session = session
-                    with self._reading:  # cancelled alone, so that the provider closes its session undisturbed
-                        await self._read(session, take)
+                    try:
+                        with self._reading:  # cancelled alone, so that the provider closes its session undisturbed
+                            await self._read(session, take)
+                    except Exception as error:
+                        self.failure = self.failure or single(error)
+                        raise
+                    finally:
+                        self._end()
         except Exception as error:  # noqa: BLE001 - a provider may be anybody's; whoever opens or reads the session is told
             self.failure = self.failure or single(error)
         finally:
-            self._settled.set()
+            self._end()
             self.over.set()
-            if self.on_over is not None:
-                self.on_over()
 
     async def wait_ready(self, timeout: float, clock: Clock) -> SessionReady:
         """Wait until the session is ready; where that fails or is cancelled, the session is closed.
@@ -101,7 +107,7 @@ class SessionTask:
             return self.ready
         if self.failure is not None:
             raise self.failure
-        if self.over.is_set():
+        if self.ended.is_set():
             raise ConnectionFailed("the session ended before it was ready", vendor=self.provider.name)
         late = DeadlineExceeded("opening a session", timeout)
         raise ConnectionFailed(str(late), "timeout", vendor=self.provider.name) from late
@@ -120,6 +126,14 @@ class SessionTask:
         if self.failure is None:
             return ConnectionFailed("the vendor closed the session", vendor=self.provider.name)
         return as_provider_error(self.failure, self.provider.name)
+
+    def _end(self) -> None:
+        if self.ended.is_set():
+            return
+        self._settled.set()
+        self.ended.set()
+        if self.on_ended is not None:
+            self.on_ended()
 
     async def _read(self, session: RealtimeSession, take: Take) -> None:
         async for event in session:

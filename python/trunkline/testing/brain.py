@@ -47,7 +47,7 @@ class Heard:
     name: str = ""
 
 
-_SENTENCE_TO_SAY = re.compile(r"<say>(.*)</say>", re.DOTALL)
+_SENTENCE_TO_SAY = re.compile(r"^<say>(.*)</say>$", re.DOTALL | re.MULTILINE)
 
 
 def sentence_to_say(instructions: str) -> str | None:

@@ -208,7 +208,7 @@ class Supervisor:
                 self._news = anyio.Event()
                 rotate_at, frozen_at = self._rotate_at(task), self._frozen_at()
                 now = self._clock.now()
-                if task.over.is_set():
+                if task.ended.is_set():
                     await self._recover(task, "reconnect", task.ending())
                 elif self._failing is not None:
                     await self._recover(task, "failing", self._failing)
@@ -284,11 +284,11 @@ class Supervisor:
         """Make before break: if something was said while the new session was connected, the next moment will do."""
         self._spare = None
         new = spare.task
-        if new is None or new.over.is_set():
+        if new is None or new.ended.is_set():
             self._rotate_again = self._clock.now() + self._policy.reconnect.backoff.longest
             return
         async with self.uplink.turn():
-            if task.over.is_set():  # then it is taken up at once
+            if task.ended.is_set():  # then it is taken up at once
                 self._spare = spare
             elif spare.revision != self.state.revision:
                 new.close()
@@ -322,7 +322,7 @@ class Supervisor:
                 spare.task.close()
             return None
         await spare.settled.wait()
-        return None if spare.task is None or spare.task.over.is_set() else spare.task
+        return None if spare.task is None or spare.task.ended.is_set() else spare.task
 
     async def _another(self, lost: SessionTask, error: ProviderError) -> SessionTask | None:
         """Open a session in rounds; None if there is none to be had, and then the conversation has ended."""
@@ -377,7 +377,7 @@ class Supervisor:
         self.state.begin_session(task.session.output_format, task.session.capabilities, now)
         for report in self._opener.reports():
             self.events.put(report)
-        task.on_over = self.wake
+        task.on_ended = self.wake
         task.read()
 
     def _close_sessions(self) -> None:
