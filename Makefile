@@ -56,7 +56,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 check-rust: ## Check the Rust core harder: every order of threads, any input, ThreadSanitizer (CASES=100000)
 	RUSTFLAGS="--cfg loom" cargo test --quiet -p trunkline-core --release --test loom_buffers --target-dir target/loom
-	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --target-dir target/checked
+	$(CHECKED) PROPTEST_CASES=$(CASES) cargo test --quiet -p trunkline-core --release --lib --test entry_points --test frame_path --test scan --target-dir target/checked
 	@if rustup run nightly rustc --version >/dev/null 2>&1; then set -x; \
 		RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" rustup run nightly cargo test --quiet -p trunkline-core \
 			--release --test buffer_threads --target $(HOST) --target-dir target/tsan; \
@@ -67,6 +67,7 @@ bench: | .venv ## Measure audio beside other libraries, and whole calls, into do
 	@mkdir -p target
 	cargo bench --quiet --package trunkline-benches | tee target/benches.txt
 	$(RUN) python -m benches --core target/benches.txt $(ARGS)
+	$(RUN) python -m benches.frames
 	$(RUN) python -m benches.bridge
 
 # Zig links against the C library of older systems. It comes from PyPI, as maturin does; the wheel is tried where nothing else is installed.

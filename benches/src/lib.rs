@@ -1,4 +1,4 @@
-//! The bound that the converter's benches are measured by.
+//! What the benches share: the bound that the converter's are measured by, and the messages of a call.
 
 #![allow(
     unsafe_code,
@@ -44,4 +44,40 @@ fn plain(count: usize) -> f32 {
         sums = std::hint::black_box(sums);
     }
     sums.into_iter().sum()
+}
+
+/// A carrier's message with 20 ms of µ-law.
+#[must_use]
+pub fn carrier_message() -> String {
+    let payload = letters(160);
+    format!(
+        r#"{{"event":"media","sequenceNumber":"17","media":{{"track":"inbound","chunk":"17","timestamp":"340","payload":"{payload}"}},"streamSid":"MZ00000000000000000000000000000001"}}"#
+    )
+}
+
+/// A provider's message with 20 ms of linear samples at 24 kHz.
+#[must_use]
+pub fn provider_message() -> String {
+    delta(&letters(960))
+}
+
+/// A provider's message with 20 ms of µ-law.
+#[must_use]
+pub fn mulaw_message() -> String {
+    delta(&letters(160))
+}
+
+fn delta(audio: &str) -> String {
+    format!(
+        r#"{{"type":"response.output_audio.delta","event_id":"event_0123456789abcdefghij","response_id":"resp_0123456789","item_id":"item_0123456789","output_index":0,"content_index":0,"delta":"{audio}"}}"#
+    )
+}
+
+/// Base64 of so many bytes that no branch predictor knows by heart.
+fn letters(bytes: usize) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let whole = bytes / 3 * 4;
+    let text = (0..whole).map(|at| char::from(alphabet[at * 7_919 % 251 % 64]));
+    text.chain(["", "AA==", "AAA="][bytes % 3].chars())
+        .collect()
 }

@@ -96,7 +96,7 @@ async def test_openai_page(world: Internet, anyio_backend_name: str) -> None:
         printed = await program.ends()
     assert "At seven." in printed
     assert "Usage(" in printed
-    assert len(world.vendor.sessions) == 2
+    assert len(world.vendor.sessions) == 3
 
 
 async def test_long_calls_page(world: Internet, anyio_backend_name: str) -> None:

@@ -250,6 +250,7 @@ async def memory_of_a_long_call(
                     early = await gateway.state()
             late = await gateway.state()
             assert late["calls"] == 1, "the call ended before its time"
+        await gateway.settled(clock)  # what came of the call is told after its end
         (told,) = gateway.calls.get(caller.call_sid) or [{}]
         assert told.get("tools"), f"the agent should have used tools all the time: {told}"
     return None if early["rss_mb"] is None else float(late["rss_mb"] - early["rss_mb"])

@@ -26,6 +26,8 @@ async def test_many_calls_leave_nothing_behind(vendor: str, anyio_backend_name: 
 
 
 async def test_running_calls_hold_little_memory(vendor: str, anyio_backend_name: str) -> None:
+    if vendor == "fake":
+        pytest.skip("the fake vendor lives in the gateway's process, and its memory is not the gateway's")
     held = await memory_of_running_calls(vendor, anyio_backend_name)
     assert held is None or held <= CALL_MB
 

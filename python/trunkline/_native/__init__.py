@@ -1,1 +1,1 @@
-"""The compiled half of `trunkline.audio`; nobody else imports it."""
+"""The compiled half of `trunkline.audio` and `trunkline.transport`; nobody else imports it."""

@@ -378,5 +378,8 @@ class RealtimeProvider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Release what the provider keeps between sessions, such as connections; any number of times. Sessions that are open go on."""
+        """Release what the provider keeps between sessions, such as connections; any number of times.
+
+        Sessions that are open go on, unless the provider says otherwise.
+        """
         ...

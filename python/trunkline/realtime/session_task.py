@@ -81,9 +81,9 @@ class SessionTask:
                             await self._read(session, take)
                     except Exception as error:
                         self.failure = self.failure or single(error)
-                        raise
-                    finally:
                         self._end()
+                        raise
+                    self._end()  # not where a task of the provider's crashed: that is known when it has closed
         except Exception as error:  # noqa: BLE001 - a provider may be anybody's; whoever opens or reads the session is told
             self.failure = self.failure or single(error)
         finally:

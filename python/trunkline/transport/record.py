@@ -33,7 +33,7 @@ import anyio.to_thread
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, InvalidConfig, MessageTooLarge, RemoteProtocolError
-from trunkline.transport.websocket.connection import MessageStream
+from trunkline.transport.message_stream import MessageStream
 
 __all__ = ["Ended", "Entry", "Message", "RecordedStream", "Recording", "Scrubber", "read_recording", "recorded"]
 

@@ -130,6 +130,20 @@ class TcpStream(ByteStream):
             anyio.notify_closing(self._socket)
             self._socket.close()
 
+    def detach(self) -> socket.socket:
+        """Hand the socket over, for good: a task that waits for this stream gets `anyio.ClosedResourceError`.
+
+        Raises:
+            anyio.ClosedResourceError: The stream was closed.
+            anyio.BusyResourceError: A task is sending, and half of what it sends may be on its way.
+        """
+        self._check_open()
+        if self._is_sending:
+            raise anyio.BusyResourceError("sending to")
+        anyio.notify_closing(self._socket)
+        kind = self._socket.family, self._socket.type, self._socket.proto
+        return socket.socket(*kind, fileno=self._socket.detach())
+
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         """The other side's address, host and port."""

@@ -16,12 +16,34 @@ static VALUES: [u8; 256] = {
     values
 };
 
+/// The two letters of 12 bits: half as many steps as one by one.
+static PAIRS: [[u8; 2]; 4096] = {
+    let mut pairs = [[0; 2]; 4096];
+    let mut bits = 0;
+    while bits < 4096 {
+        pairs[bits] = [ALPHABET[bits >> 6], ALPHABET[bits & 63]];
+        bits += 1;
+    }
+    pairs
+};
+
 /// Replaces what is in `text` by the text of `bytes`.
 pub(crate) fn encode(bytes: &[u8], text: &mut Vec<u8>) {
     text.clear();
-    text.resize(bytes.len().div_ceil(3) * 4, PADDING);
+    append(bytes, text);
+}
+
+/// How many characters the text of so many bytes has.
+pub(crate) const fn encoded_len(len: usize) -> usize {
+    len.div_ceil(3) * 4
+}
+
+/// Writes the text of `bytes` behind what is in `text`.
+pub(crate) fn append(bytes: &[u8], text: &mut Vec<u8>) {
+    let start = text.len();
+    text.resize(start + encoded_len(bytes.len()), PADDING);
     let (triples, rest) = bytes.as_chunks();
-    let fours = text.as_chunks_mut::<4>().0;
+    let fours = text[start..].as_chunks_mut::<4>().0;
     for (four, triple) in fours.iter_mut().zip(triples) {
         *four = letters(*triple);
     }
@@ -86,7 +108,8 @@ fn refusal(text: &[u8]) -> Error {
 
 fn letters([a, b, c]: [u8; 3]) -> [u8; 4] {
     let bits = u32::from_be_bytes([0, a, b, c]);
-    [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63])
+    let [[first, second], [third, fourth]] = [12, 0].map(|by| PAIRS[(bits >> by) as usize & 4095]);
+    [first, second, third, fourth]
 }
 
 fn octets(values: [u8; 4]) -> [u8; 3] {

@@ -73,13 +73,16 @@ mod format;
 mod g711;
 mod jitter;
 mod level;
+pub mod media;
 mod pcm;
 mod resample;
 mod ring;
+pub mod scan;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 mod sync;
 mod tone;
+pub mod websocket;
 
 pub use arrival::Position;
 pub use conceal::{Concealer, Underrun};

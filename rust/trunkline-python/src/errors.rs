@@ -32,3 +32,8 @@ impl From<Refused> for PyErr {
         PyRuntimeError::new_err(refused.to_string())
     }
 }
+
+/// Said to whoever comes while another thread is inside.
+pub(crate) fn busy(what: &'static str) -> PyErr {
+    Refused::Busy { what }.into()
+}

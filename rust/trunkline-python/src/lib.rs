@@ -14,10 +14,12 @@ mod exclusive;
 mod format;
 mod jitter;
 mod level;
+mod link;
 mod number;
 mod policy;
 mod ring;
 mod tone;
+mod websocket;
 
 /// The compiled half of `trunkline.audio`.
 #[pymodule(gil_used = false)]
@@ -32,9 +34,15 @@ mod _rust {
     #[pymodule_export]
     use crate::level::{dbfs, rms};
     #[pymodule_export]
+    use crate::link::{
+        AudioQueued, AudioSent, Downlink, DownlinkStats, MarkSent, Uplink, UplinkStats,
+    };
+    #[pymodule_export]
     use crate::ring::RingBuffer;
     #[pymodule_export]
     use crate::tone::{DtmfDetector, generate, tone};
+    #[pymodule_export]
+    use crate::websocket::{Close, Failed, Ping, Pong, WebSocketCodec};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -8,11 +8,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream, SocketStream
-from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.uri import parse_uri
 
+from trunkline._native._rust import WebSocketCodec
 from trunkline.clock import ManualClock
 from trunkline.errors import (
     ConnectionLost,
@@ -210,9 +208,8 @@ class Stuck(ByteStream):
 
 
 async def test_waiting_for_ones_turn_to_send_has_a_deadline() -> None:
-    clock, protocol = ManualClock(), ClientProtocol(parse_uri("ws://host/"))
-    protocol.state = OPEN
-    connection = WebSocketConnection(Stuck(), protocol, max_size=1, send_timeout=3, close_timeout=0, clock=clock)
+    clock, codec = ManualClock(), WebSocketCodec(is_client=True, max_size=1)
+    connection = WebSocketConnection(Stuck(), codec, send_timeout=3, close_timeout=0, clock=clock)
     late: list[DeadlineExceeded] = []
 
     async def wait_in_vain() -> None:

@@ -15,6 +15,7 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from trunkline._native._rust import WebSocketCodec
 from trunkline.clock import Clock
 from trunkline.errors import DeadlineExceeded, TransportError, TrunklineError
 from trunkline.transport.http.headers import Headers
@@ -300,7 +301,6 @@ class Exchange:
         """The state machine, its answer to the handshake ready to be sent; refused if the handshake is wrong."""
         protocol = ServerProtocol(
             subprotocols=[cast("Subprotocol", upgrade.subprotocol)] if upgrade.subprotocol else None,
-            max_size=upgrade.max_size,
             logger=SILENT,
         )
         # It must read a request before it takes frames, so it is shown what matters of the one that h11 read.
@@ -320,11 +320,11 @@ class Exchange:
     async def _upgrade(self, request: Request, upgrade: Upgrade, protocol: ServerProtocol) -> None:
         if not await self._write(b"".join(protocol.data_to_send())):
             return
-        protocol.receive_data(self._http.trailing_data[0])
         connection = WebSocketConnection(
             self._stream,
-            protocol,
-            max_size=upgrade.max_size,
+            WebSocketCodec(is_client=False, max_size=upgrade.max_size),
+            received=self._http.trailing_data[0],
+            subprotocol=protocol.subprotocol,
             ping_interval=upgrade.ping_interval,
             ping_timeout=upgrade.ping_timeout,
             send_timeout=self._limits.write_timeout,

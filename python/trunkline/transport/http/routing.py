@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from trunkline.errors import InvalidConfig
 from trunkline.transport.http.headers import Headers
-from trunkline.transport.websocket.connection import WebSocketConnection, check_pings
+from trunkline.transport.websocket.connection import WebSocketConnection
+from trunkline.transport.websocket.keep_alive import check_pings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

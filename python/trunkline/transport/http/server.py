@@ -8,7 +8,6 @@ from typing import Self
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, TaskGroup, TaskStatus
-from anyio.streams.tls import TLSStream
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import DeadlineExceeded, InvalidConfig
@@ -16,6 +15,7 @@ from trunkline.transport.http.connection import Exchange, log
 from trunkline.transport.http.limits import ServerLimits
 from trunkline.transport.http.routing import Route, Router, refusal
 from trunkline.transport.tcp import STREAM_FAILED, TcpListener, TcpStream, listen_tcp
+from trunkline.transport.tls import TlsStream
 
 STOP_TIMEOUT = 5.0  # for tasks that were cancelled to end
 ACCEPT_PAUSE = 0.1  # after an accept failed, for instance for want of file descriptors
@@ -183,7 +183,7 @@ class Server:
             return socket
         stream: ByteStream | None = None
         with self._clock.move_on_after(self._limits.header_timeout):
-            stream = await TLSStream.wrap(socket, server_side=True, ssl_context=self._tls, standard_compatible=False)
+            stream = await TlsStream.wrap(socket, self._tls, server_side=True)
         if stream is None:
             raise anyio.EndOfStream
         return stream

@@ -1,1 +1,5 @@
-"""WebSocket connections: the client and what client and server share."""
+"""WebSocket connections: the client, what client and server share, and the codec."""
+
+from trunkline._native._rust import Close, Failed, Ping, Pong, WebSocketCodec
+
+__all__ = ["Close", "Failed", "Ping", "Pong", "WebSocketCodec"]

@@ -11,21 +11,20 @@ from typing import Any, cast
 import anyio
 import h11
 from anyio.abc import ByteStream
-from anyio.streams.tls import TLSStream
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from trunkline._native._rust import WebSocketCodec
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ConnectionLost, DeadlineExceeded, HandshakeRejected, InvalidConfig, RemoteProtocolError
 from trunkline.transport.null_logger import SILENT
 from trunkline.transport.proxy import Proxy, open_tunnel, proxy_to
 from trunkline.transport.tcp import CHUNK, STREAM_FAILED, TcpStream, connect_tcp
-from trunkline.transport.tls import system_trust
-from trunkline.transport.websocket.connection import MessageStream, WebSocketConnection, check_pings
-
-__all__ = ["MessageStream", "WebSocketConnection", "connect_websocket"]
+from trunkline.transport.tls import TlsStream, system_trust
+from trunkline.transport.websocket.connection import WebSocketConnection
+from trunkline.transport.websocket.keep_alive import check_pings
 
 MAX_HEAD = 65_536
 MAX_REFUSAL = 4096
@@ -70,7 +69,7 @@ async def connect_websocket(
         clock: Where time comes from.
 
     Raises:
-        InvalidConfig: The URL, the proxy's address, a header or a ping's time cannot be used.
+        InvalidConfig: The URL, the proxy's address, a header, a ping's time or `max_size` cannot be used.
         ConnectionLost: The host or the proxy cannot be found or reached, or the proxy refused (1006), or TLS failed (1015).
         HandshakeRejected: The server answered with another status than 101.
         RemoteProtocolError: What answered is not a WebSocket server.
@@ -82,16 +81,17 @@ async def connect_websocket(
     protocol = ClientProtocol(
         uri,
         subprotocols=[cast("Subprotocol", name) for name in subprotocols] or None,
-        max_size=max_size,
         logger=SILENT,
     )
+    codec = WebSocketCodec(is_client=True, max_size=max_size)
     connect = partial(connect_tcp, send_timeout=send_timeout, clock=clock)
     handshake = _Handshake(protocol, headers, clock)
     stream = await _opened(handshake, _dial(uri, tls, through, connect), _address(uri), connect_timeout, clock)
     connection = WebSocketConnection(
         stream,
-        protocol,
-        max_size=max_size,
+        codec,
+        received=handshake.trailing_data,
+        subprotocol=protocol.subprotocol,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         send_timeout=send_timeout,
@@ -177,9 +177,7 @@ async def _connect(connect: Connect, host: str, port: int, told: str) -> ByteStr
 
 async def _secured(stream: ByteStream, host: str, trust: ssl.SSLContext, told: str) -> ByteStream:
     try:
-        return await TLSStream.wrap(
-            stream, server_side=False, hostname=host, ssl_context=trust, standard_compatible=False
-        )
+        return await TlsStream.wrap(stream, trust, hostname=host)
     except (anyio.EndOfStream, *STREAM_FAILED) as error:
         await anyio.aclose_forcefully(stream)
         raise ConnectionLost(1015, f"no TLS with {told}: {_cause(error)}") from error
@@ -206,12 +204,16 @@ def _cause(error: BaseException) -> str:
 
 
 class _Handshake:
-    """The HTTP part: h11 reads the answer, whatever it is; the state machine is shown only a 101."""
+    """The HTTP part: h11 reads the answer, whatever it is; the state machine of the handshake is shown only a 101.
+
+    `trailing_data` is what came behind the answer.
+    """
 
     def __init__(self, protocol: ClientProtocol, headers: Iterable[tuple[str, str]], clock: Clock) -> None:
         self._protocol = protocol
         self._clock = clock
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self.trailing_data = b""
         self._refusal: h11.Response | None = None
         self._body = bytearray()
         wanted = list(headers)
@@ -243,7 +245,8 @@ class _Handshake:
                     received += data
                     self._http.receive_data(data)
                 elif isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                    self._open(bytes(received))
+                    self.trailing_data = self._http.trailing_data[0]
+                    self._open(bytes(received[: len(received) - len(self.trailing_data)]))
                     return
                 elif isinstance(event, h11.InformationalResponse):
                     received = bytearray(self._http.trailing_data[0])
