@@ -1,6 +1,6 @@
 """Gateways by name: the registry, and options in every spelling."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -158,3 +158,16 @@ def test_higher_or_equal_priority_replaces() -> None:
     assert has_gateway_provider("pigeon")
     assert {"pigeon", "twilio"} <= set(list_gateway_providers())
     assert list_gateway_providers() == sorted(list_gateway_providers())
+
+
+@pytest.mark.parametrize("option", [options.with_base_url, options.with_endpoint])
+def test_base_url_is_where_the_carriers_rest_interface_is(option: Callable[[str], options.Option]) -> None:
+    account = options.with_account_sid("AC1")
+    assert built(account).api_base_url == "https://api.twilio.com"
+    assert built(account, option("https://api.dublin.ie1.twilio.com/")).api_base_url == (
+        "https://api.dublin.ie1.twilio.com"
+    )
+    with pytest.raises(InvalidConfig, match="api_base_url: has no effect without account_sid"):
+        built(option("https://api.dublin.ie1.twilio.com"))
+    with pytest.raises(InvalidConfig, match="api_base_url: must be https"):
+        built(account, option("http://api.twilio.com"))

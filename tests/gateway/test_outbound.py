@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 
 from tests.gateway.carrier import PlainGateway, fake
 from tests.gateway.conftest import AUTH_TOKEN
+from trunkline.audio import wav
 from trunkline.clock import ScaledClock
 from trunkline.errors import (
     AuthFailed,
@@ -118,6 +120,20 @@ async def test_call_that_is_answered_is_a_session_from_the_dialling_on() -> None
         await until(lambda: not on.gateway.list_sessions())
         assert phone.warnings == []
         assert phone.errors == []
+
+
+async def test_ringing_is_neither_silence_of_the_line_nor_recorded(tmp_path: Path) -> None:
+    async with world(media_timeout=20.0, recording_dir=tmp_path) as on, on.carrier.next_call() as phone:
+        session = await on.gateway.make_call(THEIRS, timeout=60)
+        await phone.rings()
+        await on.clock.sleep_until(on.clock.now() + 25)
+        await phone.answer()
+        await until(lambda: session.state == "answered" and on.provider.sessions)
+        await phone.hang_up()
+        assert reason(await on.follow(session)) == "caller_hung_up"
+        await until(lambda: not on.gateway.list_sessions() and not on.gateway._admission._places)
+        assert session.recording is not None
+        assert len(wav.read(session.recording)[1]) < 25 * 8000 * 2 * 2
 
 
 @pytest.mark.parametrize(
@@ -277,9 +293,10 @@ async def test_gateway_without_number_or_credentials_makes_no_call() -> None:
     async with world(phone_number="") as on:
         with pytest.raises(InvalidConfig, match="from_"):
             await on.gateway.make_call(THEIRS)
-    async with world(account_sid="") as on:
+    options: dict[str, Any] = {"auth_token": AUTH_TOKEN, "phone_number": OURS, "listen_addr": "127.0.0.1:0"}
+    async with TwilioGateway(**options, realtime_provider=fake()) as without:
         with pytest.raises(InvalidConfig, match="credentials"):
-            await on.gateway.make_call(THEIRS)
+            await without.make_call(THEIRS)
     with pytest.raises(InvalidConfig, match="not running"):
         await on.gateway.make_call(THEIRS)
     async with PlainGateway() as plain:
