@@ -145,7 +145,9 @@ def test_openais_shape_takes_only_what_the_codec_takes(text: str, changed: tuple
     text = change(text, *changed) if changed else text
     audio = spoken(PROVIDERS["openai"].shape, text)
     if audio is not None:
-        assert parse(text) == AudioDelta("r", "i", audio)
+        event = parse(text)
+        assert isinstance(event, AudioDelta)
+        assert (event.response_id, event.item_id, event.audio) == ("r", "i", audio)
 
 
 def test_what_the_codec_refuses_is_left_to_it() -> None:
