@@ -162,12 +162,12 @@ def test_higher_or_equal_priority_replaces() -> None:
 
 @pytest.mark.parametrize("option", [options.with_base_url, options.with_endpoint])
 def test_base_url_is_where_the_carriers_rest_interface_is(option: Callable[[str], options.Option]) -> None:
-    account = options.with_account_sid("AC1")
-    assert built(account).api_base_url == "https://api.twilio.com"
-    assert built(account, option("https://api.dublin.ie1.twilio.com/")).api_base_url == (
+    account, listen = options.with_account_sid("AC1"), options.with_listen_addr("127.0.0.1:0")
+    assert built(listen, account).api_base_url == "https://api.twilio.com"
+    assert built(listen, account, option("https://api.dublin.ie1.twilio.com/")).api_base_url == (
         "https://api.dublin.ie1.twilio.com"
     )
     with pytest.raises(InvalidConfig, match="api_base_url: has no effect without account_sid"):
-        built(option("https://api.dublin.ie1.twilio.com"))
+        built(listen, option("https://api.dublin.ie1.twilio.com"))
     with pytest.raises(InvalidConfig, match="api_base_url: must be https"):
-        built(account, option("http://api.twilio.com"))
+        built(listen, account, option("http://api.twilio.com"))
