@@ -4,6 +4,7 @@ from trunkline.testing.brain import Brain, CallTool, Heard, Say, ScriptedBrain
 from trunkline.testing.local.brain import LocalBrain
 from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.testing.twilio.caller import TwilioCaller
+from trunkline.testing.twilio.rest import TwilioSimulator
 
 __all__ = [
     "Brain",
@@ -14,4 +15,5 @@ __all__ = [
     "Say",
     "ScriptedBrain",
     "TwilioCaller",
+    "TwilioSimulator",
 ]

@@ -13,6 +13,7 @@ import trustme
 from anyio.abc import SocketStream
 
 from tests.transport.connect_proxy import ConnectProxy, connect_proxy
+from trunkline.clock import ScaledClock
 from trunkline.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -21,7 +22,7 @@ from trunkline.errors import (
     RemoteProtocolError,
     TransportError,
 )
-from trunkline.transport import HttpClient, Request, Response, Route, Server
+from trunkline.transport import Backoff, HttpClient, Request, Response, Route, Server
 
 pytestmark = pytest.mark.anyio
 RudeServer = Callable[[Callable[[SocketStream], Awaitable[None]]], AbstractAsyncContextManager[str]]
@@ -205,3 +206,80 @@ async def test_proxy_that_is_none_is_refused() -> None:
         with pytest.raises(InvalidConfig) as caught:
             await http.request("GET", "https://carrier.test/")
     assert "sesame" not in str(caught.value)
+
+
+# ── retries ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Flaky:
+    """Answers each request with the next status, and the last one from then on."""
+
+    def __init__(self, *statuses: int, after: str = "") -> None:
+        self.statuses = list(statuses)
+        self.after = after
+        self.asked: list[tuple[float, bytes]] = []
+        self.clock = ScaledClock(20)
+
+    async def __call__(self, request: Request) -> Response:
+        self.asked.append((self.clock.now(), request.body))
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return Response(status, headers=[("Retry-After", self.after)] if self.after and status >= 400 else ())
+
+    async def ask(self, method: str = "POST", **options: Any) -> int:
+        routes = [Route(method, "/", self)]
+        backoff = Backoff(first=0.5, jitter=0)
+        async with (
+            Server(routes, grace=0) as server,
+            HttpClient(retries=2, backoff=backoff, timeout=20, clock=self.clock) as http,
+        ):
+            return (await http.request(method, server.url, content=b"the same", **options)).status
+
+
+@pytest.mark.parametrize(
+    ("statuses", "method", "options", "answer", "attempts"),
+    [
+        ([429, 200], "POST", {}, 200, 2),
+        ([503, 503, 200], "POST", {}, 200, 3),
+        ([429], "POST", {}, 429, 3),
+        ([500, 200], "POST", {}, 500, 1),
+        ([500, 200], "POST", {"idempotent": True}, 200, 2),
+        ([502, 504, 200], "GET", {}, 200, 3),
+        ([502, 200], "GET", {"idempotent": False}, 502, 1),
+        ([400, 200], "GET", {}, 400, 1),
+        ([200], "POST", {}, 200, 1),
+    ],
+)
+async def test_request_is_sent_again_only_where_that_can_do_no_harm(
+    statuses: list[int], method: str, options: dict[str, Any], answer: int, attempts: int
+) -> None:
+    server = Flaky(*statuses)
+    assert await server.ask(method, **options) == answer
+    assert [body for _, body in server.asked] == [b"the same"] * attempts
+
+
+async def test_server_that_says_how_long_to_wait_is_obeyed() -> None:
+    server = Flaky(429, 200, after="7")
+    assert await server.ask() == 200
+    (first, _), (second, _) = server.asked
+    assert 7 <= second - first < 17
+
+
+async def test_wait_beyond_the_deadline_returns_the_refusal_at_once() -> None:
+    server = Flaky(429, after="3600")
+    assert await server.ask() == 429
+    assert len(server.asked) == 1
+
+
+async def test_lost_connection_is_tried_again_for_idempotent_requests_alone(rude_server: RudeServer) -> None:
+    attempts = []
+
+    async def behave(stream: SocketStream) -> None:
+        attempts.append(await stream.receive())
+
+    backoff = Backoff(first=0.01)
+    async with rude_server(behave) as url, HttpClient(retries=2, backoff=backoff) as http:
+        for method, count in (("GET", 3), ("POST", 1)):
+            attempts.clear()
+            with pytest.raises(ConnectionLost):
+                await http.request(method, url.replace("ws", "http"))
+            assert len(attempts) == count
