@@ -76,4 +76,4 @@ async def test_closing_figures_have_a_row_for_each_answer_and_no_python_objects(
     rows = [line.split() for line in paper.getvalue().splitlines()]
     assert ["greeting", "-", "0", "0", "147", "153", "-"] in rows
     assert ["speech", "16", "0", "50", "1788", "1860", "2250"] in rows
-    assert not set("{}()[]'") & set(paper.getvalue())
+    assert not set("{}()[]") & set(paper.getvalue())
