@@ -49,6 +49,22 @@ def check_beta_server_event(text: str | bytes) -> Any:
     return _openai("RealtimeServerEvent", "beta.realtime").validate_python(json.loads(text))
 
 
+def strict_gemini_client_message(text: str | bytes) -> Any:
+    """Check a message for Gemini Live with the official SDK's types, which refuse unknown keys, and that it has one key."""
+    told = json.loads(text)
+    assert len(told) == 1, f"one key is wanted, there are {sorted(told)}"
+    types = import_module("google.genai.types")
+    listening = told.get("setup", {}).pop("realtimeInputConfig", None)  # it has a type, but no place in the SDK's setup
+    if listening is not None:
+        types.RealtimeInputConfig.model_validate(listening)
+    return types.LiveClientMessage.model_validate(told)
+
+
+def strict_gemini_server_message(text: str | bytes) -> Any:
+    """Check a message from Gemini Live likewise."""
+    return import_module("google.genai.types").LiveServerMessage.model_validate_json(text)
+
+
 def _known_extra(path: str, place: str, kind: str) -> bool:
     name = path.rpartition(".")[2]
     if name == "obfuscation":

@@ -24,7 +24,7 @@ from trunkline.transport import MessageStream, connect_websocket
 
 ROOT = Path(__file__).parents[2]
 TESTED_ELSEWHERE = {"bridge", "testing", "tools"}
-TESTED_HERE = {"realtime", "openai", "long-calls", "twilio", "many-calls", "outbound"}
+TESTED_HERE = {"realtime", "openai", "gemini", "qwen", "long-calls", "twilio", "many-calls", "outbound"}
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("port 8080")]
 
@@ -99,11 +99,30 @@ async def test_openai_page(world: Internet, anyio_backend_name: str) -> None:
     assert len(world.vendor.sessions) == 3
 
 
+async def test_qwen_page(world: Internet, anyio_backend_name: str) -> None:
+    async with running("qwen", anyio_backend_name, world.environment) as program:
+        printed = await program.ends()
+    assert "At seven." in printed
+    assert "Usage(" in printed
+    assert "We open at seven." in printed
+    assert len(world.qwen.sessions) == 2
+    assert not world.vendor.sessions
+
+
+async def test_gemini_page(world: Internet, anyio_backend_name: str) -> None:
+    async with running("gemini", anyio_backend_name, world.environment) as program:
+        printed = await program.ends()
+    assert "At seven." in printed
+    assert "Usage(" in printed
+    assert printed.endswith("True\n")
+    assert len(world.gemini.sessions) == 4
+
+
 async def test_long_calls_page(world: Internet, anyio_backend_name: str) -> None:
     async with running("long-calls", anyio_backend_name, world.environment) as program:
-        while not world.vendor.sessions and program.process.returncode is None:  # noqa: ASYNC110 - another process tells nobody
+        while not is_set_up(world) and program.process.returncode is None:  # noqa: ASYNC110 - another process tells nobody
             await anyio.sleep(0.02)
-        assert world.vendor.sessions, program.failed
+        assert is_set_up(world), program.failed
     assert world.vendor.sessions[0].settings["instructions"].startswith("You answer the phone")
 
 
@@ -152,6 +171,10 @@ async def test_outbound_page(world: Internet, anyio_backend_name: str, monkeypat
     assert "'answered_by': 'human'" in printed
     assert "the call was completed" in printed
     assert said[1][0] > 0.2
+
+
+def is_set_up(world: Internet) -> bool:
+    return any(event["type"] == "session.updated" for event in world.vendor.sent)
 
 
 async def until_healthy(http: httpx.AsyncClient, program: Program) -> None:

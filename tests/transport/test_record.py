@@ -250,3 +250,28 @@ def test_what_is_no_recording(tmp_path: Path, text: str) -> None:
         read_recording(path)
     with pytest.raises(InvalidConfig, match="cannot be read"):
         read_recording(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the key AIzaSyD-0123456789abcdef is not valid",
+        "Authorization: Token auth_tokens/0123456789abcdef",
+        "GET wss://example.com/ws?alt=x&key=0123456789abcdef HTTP/1.1",
+        "wss://example.com/ws?access_token=0123456789abcdef#part",
+        "x-goog-api-key: 0123456789abcdef",
+        '{"sessionResumptionUpdate":{"newHandle":"0123456789abcdef","resumable":true}}',
+        '{"setup":{"sessionResumption":{"handle":"0123456789abcdef"}}}',
+    ],
+)
+def test_secrets_of_any_vendor_are_hidden_in_text_and_in_binary_json(text: str) -> None:
+    assert "0123456789abcdef" not in Scrubber().text(text)
+    wrapped = json.dumps({"said": text}).encode()
+    assert b"0123456789abcdef" not in Scrubber().data(wrapped)
+    json.loads(Scrubber().data(wrapped))
+
+
+def test_ordinary_words_are_kept() -> None:
+    text = '{"text":"the key to it is a token of love, and a handle on things","token_count":7,"keyboard":"a=b&c"}'
+    assert Scrubber().text(text) == text
+    assert Scrubber().data(b"\x00\xff{not json") == b"\x00\xff{not json"

@@ -39,7 +39,9 @@ from trunkline.realtime.stream import StreamContract
 from trunkline.tools.definition import FunctionDeclaration, ToolDefinition
 
 if TYPE_CHECKING:
+    from trunkline.realtime.gemini.provider import GeminiRealtimeProvider
     from trunkline.realtime.openai.provider import OpenAIRealtimeProvider, SemanticVad, ServerVad, Transcription
+    from trunkline.realtime.qwen.provider import QwenRealtimeProvider
     from trunkline.realtime.reconnect import Attempt, Client, ClientStats, RealtimeClient, ReconnectPolicy, Watchdog
 
 __all__ = [
@@ -54,10 +56,12 @@ __all__ = [
     "ErrorReported",
     "FunctionCallHandler",
     "FunctionDeclaration",
+    "GeminiRealtimeProvider",
     "HistoryItem",
     "Interrupted",
     "OpenAIRealtimeProvider",
     "ProcessConfig",
+    "QwenRealtimeProvider",
     "RealtimeClient",
     "RealtimeConfig",
     "RealtimeConnectionError",
@@ -94,6 +98,7 @@ __all__ = [
 
 # What talks to a network is imported when it is asked for, with all that it needs.
 _LATE = {
+    "GeminiRealtimeProvider": "trunkline.realtime.gemini.provider",
     **dict.fromkeys(
         ("Attempt", "Client", "ClientStats", "RealtimeClient", "ReconnectPolicy", "Watchdog"),
         "trunkline.realtime.reconnect",
@@ -101,6 +106,7 @@ _LATE = {
     **dict.fromkeys(
         ("OpenAIRealtimeProvider", "SemanticVad", "ServerVad", "Transcription"), "trunkline.realtime.openai.provider"
     ),
+    "QwenRealtimeProvider": "trunkline.realtime.qwen.provider",
 }
 
 

@@ -18,7 +18,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -48,17 +48,23 @@ MAX_WAITING = 16 * 2**20
 HIDDEN = "[hidden]"
 _SECRETS = (
     # keys by their shape
-    (re.compile(r"(?<![A-Za-z0-9])(?:sk|ek)[-_][A-Za-z0-9_.-]{6,}"), HIDDEN),
+    (re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|ek)[-_]|AIza|auth_tokens/)[A-Za-z0-9_.~-]{6,}"), HIDDEN),
     # JSON fields that hold one, in JSON inside JSON too
     (
         re.compile(
-            r'(\\*"(?:[\w-]*authorization|(?:x-)?api[-_]?key|(?:[\w-]+[-_])?token|(?:[\w-]+[-_])?secret|password)\\*"\s*:\s*\\*")'
+            r'(\\*"(?:[\w-]*authorization|[\w-]*api[-_]?key|(?:[\w-]+[-_])?token|(?:[\w-]+[-_])?secret|password|(?:new)?handle)\\*"\s*:\s*\\*")'
             r'[^"\\]+',
             re.IGNORECASE,
         ),
         rf"\g<1>{HIDDEN}",
     ),
+    # the queries of addresses
+    (
+        re.compile(r"([?&](?:key|(?:x-)?api[-_]?key|(?:[\w-]+[-_])?token|signature)=)[^&\s\"'\\#]+", re.IGNORECASE),
+        rf"\g<1>{HIDDEN}",
+    ),
     # headers and bearer tokens anywhere
+    (re.compile(r"(\b[\w-]*api-key\s*[:=]\s*)[^\s\"'\\,]+", re.IGNORECASE), rf"\g<1>{HIDDEN}"),
     (
         re.compile(r"(\bauthorization\s*[:=]\s*)(?:(?:basic|bearer|token)\s+)?[^\s\"'\\,]+", re.IGNORECASE),
         rf"\g<1>{HIDDEN}",
@@ -93,7 +99,10 @@ class Scrubber:
         return text
 
     def data(self, data: bytes) -> bytes:
-        """The bytes without the secrets it was given; the shapes of keys mean nothing in binary data."""
+        """The bytes without the secrets it was given, and where they hold JSON, as some vendors send it, without what looks like one."""
+        if data[:1] in {b"{", b"["}:
+            with suppress(UnicodeDecodeError):
+                return self.text(data.decode()).encode()
         return data if self._known is None else self._known.sub(HIDDEN, data.decode("latin-1")).encode("latin-1")
 
     def message(self, message: str | bytes) -> str | bytes:

@@ -4,7 +4,7 @@ A vendor refuses a whole message for one field that it does not know. Its wire p
 `extra="forbid"`, and a `Settings` of it names the field in the way the vendor's own errors do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,18 @@ from pydantic_core import ErrorDetails
 from trunkline.errors import InvalidConfig
 
 _SHOWN_CHARS = 40
+
+
+def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, objects within objects likewise; where they differ `more` holds. An object of another `type` replaces the whole."""
+    both = dict(base)
+    for name, value in more.items():
+        known = both.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping) and value.get("type") in {None, known.get("type")}:
+            both[name] = merged(known, value)
+        else:
+            both[name] = value
+    return both
 
 
 class Settings:

@@ -23,7 +23,7 @@ from trunkline.realtime.provider import ProcessConfig
 from trunkline.realtime.reconnect import ReconnectingSession
 from trunkline.testing import OpenAIRealtimeSimulator
 from trunkline.testing.brain import CallTool, Heard, Say, ScriptedBrain
-from trunkline.testing.openai.faults import Drop
+from trunkline.testing.faults import Drop
 from trunkline.tools.definition import ToolDefinition
 
 pytestmark = pytest.mark.anyio

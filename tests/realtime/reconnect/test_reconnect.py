@@ -25,6 +25,7 @@ from trunkline.realtime.events import (
     ResponseStarted,
     SessionEnded,
     SessionReady,
+    SessionResumable,
     SessionRotated,
     SpeechStarted,
     SpeechStopped,
@@ -447,3 +448,51 @@ async def test_audio_whose_sender_is_cancelled_stays_in_the_conversation() -> No
         call.last.die()
         await call.pass_(0)
         assert call.last.heard == b"one two three"
+
+
+# ── sessions that the vendor takes up with its own memory ────────────────────────────────────────────────────────────
+
+
+async def test_next_session_is_given_the_last_handle() -> None:
+    async with conversation() as call:
+        call.last.user_said("My name is Ann.")
+        call.last.feed(SessionResumable("handle-1"), SessionResumable("handle-2"))
+        await call.pass_(0)
+        call.last.die(GONE)
+        await call.pass_(0)
+        assert call.last.config.resume_handle == "handle-2"
+        assert history(call.last) == [("user", "My name is Ann.")], "in case the handle is refused"
+        assert not any(isinstance(event, SessionResumable) for event in call.seen)
+        call.last.die(GONE)
+        await call.pass_(1)
+        assert call.last.config.resume_handle is None, "this session gave none"
+
+
+async def test_what_came_after_the_handle_makes_it_useless() -> None:
+    async with conversation() as call:
+        call.last.feed(SessionResumable("handle-1"))
+        await call.pass_(0)
+        await call.session.send_text("Hello.")
+        call.last.die(GONE)
+        await call.pass_(0)
+        assert call.last.config.resume_handle is None
+        assert history(call.last) == [("user", "Hello.")]
+
+
+async def test_handle_that_is_taken_back_is_not_used() -> None:
+    async with conversation() as call:
+        call.last.feed(SessionResumable("handle-1"), SessionResumable(None))
+        await call.pass_(0)
+        call.last.die(GONE)
+        await call.pass_(0)
+        assert call.last.config.resume_handle is None
+
+
+async def test_another_provider_is_not_given_the_handle() -> None:
+    other = telephone("other")
+    async with conversation(telephone("fake"), other) as call:
+        call.last.feed(SessionResumable("handle-1"))
+        await call.pass_(0)
+        call.last.die(GONE)
+        await call.pass_(0)
+        assert other.session.config.resume_handle is None

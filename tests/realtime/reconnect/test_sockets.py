@@ -12,7 +12,7 @@ from trunkline.audio import OPENAI
 from trunkline.errors import AuthFailed, ConnectionFailed, ModelUnavailable, RateLimited
 from trunkline.realtime import OpenAIRealtimeProvider, ProcessConfig, RealtimeClient, ToolDefinition
 from trunkline.testing import CallTool, OpenAIRealtimeSimulator, Say, ScriptedBrain
-from trunkline.testing.openai.faults import Close, Drop
+from trunkline.testing.faults import Close, Drop
 from trunkline.transport import Request, Response, Route, Server, Upgrade, WebSocketConnection
 
 FRAME = OPENAI.frame_bytes(20)

@@ -12,7 +12,7 @@ from trunkline.realtime.openai.errors import ErrorMap
 from trunkline.realtime.openai.ids import SessionIds
 from trunkline.realtime.openai.responses import ResponseArbiter
 from trunkline.wire.realtime.openai import events as vendor
-from trunkline.wire.realtime.openai.errors import ACTIVE_RESPONSE, SESSION_EXPIRED, is_benign
+from trunkline.wire.realtime.openai.errors import ACTIVE_RESPONSE
 from trunkline.wire.realtime.openai.session import SessionInfo
 
 log = logging.getLogger(__name__)
@@ -235,9 +235,11 @@ class Inbound:
 
     def _take_error(self, error: vendor.VendorError) -> None:
         self.responses.refused(error.caused_by, response_runs=error.code == ACTIVE_RESPONSE)
-        if is_benign(error):
+        if self._errors.wire.is_benign(error):
             log.debug("harmless error %s", error.code or error.param)
-        elif error.code == SESSION_EXPIRED:
-            self.finish(SESSION_EXPIRED, self._errors.reported(error))
+        elif error.code in self._errors.wire.ENDINGS:
+            self.finish(error.code, self._errors.reported(error))
+        elif error.ends_session:
+            self.finish("failed", self._errors.reported(error))
         else:
             self.queue.append(events.ErrorReported(self._errors.reported(error)))

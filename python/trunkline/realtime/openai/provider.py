@@ -1,31 +1,32 @@
 """OpenAI's Realtime API as a provider of sessions ("Realtime API with WebSocket")."""
 
-import logging
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.conversation import HistoryItem
-from trunkline.errors import DeadlineExceeded, InvalidConfig, ProviderError, RemoteProtocolError, TransportError
+from trunkline.errors import InvalidConfig
 from trunkline.realtime.config import RealtimeConfig, VADMode
-from trunkline.realtime.openai.endpoint import checked_key, websocket_url
-from trunkline.realtime.openai.errors import SHORTEST_SECRET, ErrorMap
+from trunkline.realtime.endpoint import checked_key, websocket_base
+from trunkline.realtime.error_map import secrets_of
+from trunkline.realtime.openai.errors import ErrorMap
+from trunkline.realtime.openai.handshake import wait_for_session
 from trunkline.realtime.openai.session import CAPABILITIES, FLAT, OpenAIRealtimeSession
+from trunkline.realtime.opening import open_session
 from trunkline.realtime.provider import Capabilities, ProcessConfig
 from trunkline.realtime.stream import StreamContract
 from trunkline.transport import MessageStream, connect_websocket, recorded
 from trunkline.wire.realtime.openai.commands import update_session
 from trunkline.wire.realtime.openai.decode import parse
-from trunkline.wire.realtime.openai.events import ErrorReceived, SessionCreated, SessionUpdated
+from trunkline.wire.realtime.openai.events import SessionCreated, SessionUpdated
 from trunkline.wire.realtime.openai.options import (
     DEFAULT_VOICE,
     SemanticVad,
@@ -33,12 +34,12 @@ from trunkline.wire.realtime.openai.options import (
     SessionOptions,
     Transcription,
     TurnDetection,
-    merged,
     refuse_unknown,
     session_object,
 )
 from trunkline.wire.realtime.openai.schema import check_session
-from trunkline.wire.realtime.openai.session import FORMATS, PCM, VENDOR, SessionInfo
+from trunkline.wire.realtime.openai.session import FORMATS, PCM, VENDOR
+from trunkline.wire.settings import merged
 
 __all__ = [
     "OpenAIRealtimeFactory",
@@ -50,8 +51,6 @@ __all__ = [
     "TurnDetection",
     "new_factory",
 ]
-
-log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 BASE_URL = "https://api.openai.com/v1"
@@ -118,10 +117,10 @@ class OpenAIRealtimeProvider(StreamContract):
         refuse_unknown(session)
         if dialect not in {None, "ga", "beta"}:
             raise InvalidConfig("dialect", f"must be ga, beta or None, got {dialect!r}")
-        self._api_key = checked_key(api_key or os.environ.get("OPENAI_API_KEY", ""))
+        self._api_key = checked_key(api_key, "OPENAI_API_KEY")
         self._model = model
         self._base_url = base_url
-        self._url = websocket_url(base_url, model)
+        self._url = f"{websocket_base(base_url)}/realtime?model={quote(model, safe='')}"
         self._dialect = dialect
         self._api_key_header = api_key_header
         self._identity = {
@@ -155,9 +154,7 @@ class OpenAIRealtimeProvider(StreamContract):
         Raises:
             InvalidConfig: As the constructor; or the resource is neither a name nor an address.
         """
-        key = api_key or os.environ.get("AZURE_OPENAI_API_KEY", "")
-        if not key:
-            raise InvalidConfig("api_key", "pass one, or set the environment variable AZURE_OPENAI_API_KEY")
+        key = checked_key(api_key, "AZURE_OPENAI_API_KEY")
         origin = resource.rstrip("/")
         if re.fullmatch(r"[A-Za-z0-9-]+", resource):
             origin = f"https://{resource}.openai.azure.com"
@@ -201,26 +198,15 @@ class OpenAIRealtimeProvider(StreamContract):
             ConnectionFailed: The vendor could not be reached, or had no session ready in time.
         """
         wanted = self._session_object(config)
-        refusal: ProviderError | None = None
-        async with AsyncExitStack() as stack:
-            session: OpenAIRealtimeSession | None = None
-            try:
-                # One deadline for dialling, which keeps it by itself, and for what follows.
-                deadline = self._clock.now() + self._connect_timeout
-                stream = await stack.enter_async_context(self._dial())
-                with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
-                    session = await self._set_up(stream, wanted, config.history)
-                if session is None:
-                    raise DeadlineExceeded("setting up a session", self._connect_timeout)
-            except (TransportError, RemoteProtocolError) as error:
-                refusal = self._errors.refused(error)
-            if session is None:
-                assert refusal is not None  # noqa: S101 - the one or the other
-                raise refusal  # here, so that the vendor's own words, which may repeat the key, are not even its context
-            try:
-                yield session
-            finally:
-                await session.aclose()
+        opening = open_session(
+            self._dial,
+            lambda stream: self._set_up(stream, wanted, config.history),
+            refused=self._errors.refused,
+            timeout=self._connect_timeout,
+            clock=self._clock,
+        )
+        async with opening as session:
+            yield session
 
     def _dial(self) -> AbstractAsyncContextManager[MessageStream]:
         bearer = self._api_key_header.lower() == "authorization"
@@ -239,16 +225,15 @@ class OpenAIRealtimeProvider(StreamContract):
             ping_timeout=self._ping_timeout,
             clock=self._clock,
         )
-        secrets = [self._api_key] if len(self._api_key) >= SHORTEST_SECRET else []
-        return recorded(connecting, self._record, secrets=secrets, clock=self._clock)
+        return recorded(connecting, self._record, secrets=secrets_of(self._api_key), clock=self._clock)
 
     async def _set_up(
         self, stream: MessageStream, wanted: Mapping[str, Any], history: Sequence[HistoryItem]
     ) -> OpenAIRealtimeSession:
-        created = await self._wait_for(stream, SessionCreated)
+        created = await wait_for_session(stream, SessionCreated, parse, self._errors)
         is_flat = created.is_flat if self._dialect is None else self._dialect == "beta"
         await stream.send(update_session(FLAT.session(wanted) if is_flat else wanted))
-        info = await self._wait_for(stream, SessionUpdated)
+        info = await wait_for_session(stream, SessionUpdated, parse, self._errors)
         info = replace(
             info,
             session_id=info.session_id or created.session_id or f"session-{uuid4().hex}",
@@ -265,27 +250,6 @@ class OpenAIRealtimeProvider(StreamContract):
         )
         await session.seed(history)
         return session
-
-    async def _wait_for(self, stream: MessageStream, kind: type[SessionCreated | SessionUpdated]) -> SessionInfo:
-        """Read up to an event, past those that other servers send first; an error here is a refusal.
-
-        Raises:
-            ProviderError: The vendor said that it failed.
-            RemoteProtocolError: The session cannot be read. Other events that cannot are passed over.
-        """
-        while True:
-            message = await stream.receive()
-            try:
-                event = parse(message)
-            except RemoteProtocolError as error:
-                if error.path.startswith("session"):
-                    raise
-                log.warning("passed over while a session is set up: %s", error)
-                continue
-            if isinstance(event, ErrorReceived):
-                raise self._errors.reported(event.error)
-            if isinstance(event, kind):
-                return event.session
 
     def _session_object(self, config: ProcessConfig) -> dict[str, Any]:
         options = self._options.copy()

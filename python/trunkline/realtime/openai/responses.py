@@ -213,6 +213,16 @@ class ResponseArbiter:
         """Whether audio, words and tool calls of a response are still to be passed on."""
         return response_id in self._running and response_id not in self._cancelled
 
+    @property
+    def unwanted(self) -> frozenset[str]:
+        """The responses that were cancelled and are not over yet."""
+        return frozenset(self._running & self._cancelled - {_UNKNOWN})
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The responses that run and were not cancelled."""
+        return frozenset(self._running - self._cancelled - {_UNKNOWN})
+
     def is_running(self, response_id: str) -> bool:
         """Whether a response is not over yet, cancelled or not."""
         return response_id in self._running

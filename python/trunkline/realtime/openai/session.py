@@ -1,10 +1,12 @@
 """A session with OpenAI's Realtime API: vendor events in, session events out, commands on the same socket."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+from anyio import CancelScope
 
 from trunkline.audio import AudioFormat
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -19,9 +21,9 @@ from trunkline.transport import MessageStream
 from trunkline.wire.realtime.flat_session import FlatShape
 from trunkline.wire.realtime.openai import commands as command
 from trunkline.wire.realtime.openai.decode import parse
-from trunkline.wire.realtime.openai.errors import SESSION_EXPIRED
+from trunkline.wire.realtime.openai.events import ServerEvent
 from trunkline.wire.realtime.openai.schema import check_response, check_session
-from trunkline.wire.realtime.openai.session import PCM, PCMA, PCMU, VENDOR, SessionInfo
+from trunkline.wire.realtime.openai.session import PCM, PCMA, PCMU, SessionInfo
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,9 @@ class OpenAIRealtimeSession:
         limit: Seconds after which the vendor ends every session, where it is known; what the vendor says itself goes before.
     """
 
+    _parse: Callable[[str | bytes], ServerEvent] = staticmethod(parse)
+    _make_inbound = Inbound
+
     def __init__(
         self,
         stream: MessageStream,
@@ -79,11 +84,12 @@ class OpenAIRealtimeSession:
         self._stream = stream
         self._errors = errors or ErrorMap()
         self._clock = clock
-        self._inbound = Inbound(
+        self._inbound = self._make_inbound(
             info, transcribe_output=transcribe_output, errors=self._errors, clock=clock, limit=limit
         )
         self._responses = self._inbound.responses
         self._answer_by: float | None = None
+        self._waiting: CancelScope | None = None
         self._closing = False
 
     @property
@@ -138,10 +144,10 @@ class OpenAIRealtimeSession:
             self._lost(error)
             return
         if message is None:
-            self._responses.vendor_is_silent()
+            await self._overdue()
         else:
             try:
-                self._inbound.take(parse(message))
+                self._inbound.take(self._parse(message))
             except RemoteProtocolError as error:
                 self._inbound.queue.append(events.ErrorReported(self._errors.malformed(error)))
         if self._responses.is_due:
@@ -149,16 +155,25 @@ class OpenAIRealtimeSession:
                 await self._request_response()
 
     async def _receive(self) -> str | bytes | None:
-        """The next message; None if the vendor does not begin the answer that requests are waiting for."""
-        if not self._responses.vendor_answers:
-            self._answer_by = None
+        """The next message; None where none came before something was overdue."""
+        moment = self._overdue_at()
+        if moment is None:
             return await self._stream.receive()
-        now = self._clock.now()
-        if self._answer_by is None:
-            self._answer_by = now + ANSWER_WITHIN
-        with self._clock.move_on_after(max(0.0, self._answer_by - now)):
+        with self._clock.move_on_after(max(0.0, moment - self._clock.now())) as self._waiting:
             return await self._stream.receive()
         return None
+
+    def _overdue_at(self) -> float | None:
+        """When to give up waiting for the vendor's answer to the user's turn; None while none is awaited."""
+        if not self._responses.vendor_answers:
+            self._answer_by = None
+        elif self._answer_by is None:
+            self._answer_by = self._clock.now() + ANSWER_WITHIN
+        return self._answer_by
+
+    async def _overdue(self) -> None:
+        """The vendor did not begin the answer that requests are waiting for."""
+        self._responses.vendor_is_silent()
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -328,11 +343,11 @@ class OpenAIRealtimeSession:
             cause = self._errors.redacted(error)
         else:
             return
-        raise SessionClosed(vendor=VENDOR) from cause
+        raise SessionClosed(vendor=self._errors.wire.VENDOR) from cause
 
     def _check_open(self) -> None:
         if self._inbound.is_over or self._closing:
-            raise SessionClosed(vendor=VENDOR)
+            raise SessionClosed(vendor=self._errors.wire.VENDOR)
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -349,7 +364,8 @@ class OpenAIRealtimeSession:
         if error is None:
             self._inbound.finish("closed_by_vendor")
         else:
-            self._inbound.finish(SESSION_EXPIRED if error.code == SESSION_EXPIRED else "failed", error)
+            code = error.code or ""
+            self._inbound.finish(code if code in self._errors.wire.ENDINGS else "failed", error)
 
 
 def _refuse_formats(fields: Mapping[str, Any], where: str) -> None:

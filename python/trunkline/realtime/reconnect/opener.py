@@ -1,5 +1,7 @@
 """Opens the sessions of one conversation, with the first provider that can."""
 
+from dataclasses import replace
+
 import anyio.abc
 
 from trunkline.clock import Clock
@@ -53,7 +55,8 @@ class SessionOpener:
             InvalidConfig: Likewise.
         """
         self._candidates.first()
-        return await self._open(config, self._candidates.in_order(), is_first=True)
+        order = self._candidates.in_order()
+        return await self._open(config, order, resumes=order[0], is_first=True)
 
     async def open_spare(self, config: ProcessConfig, present: RealtimeProvider) -> SessionTask:
         """The session that replaces one which still serves.
@@ -61,7 +64,7 @@ class SessionOpener:
         Raises:
             ProviderError: None can be had at the moment.
         """
-        return await self._open(config, self._left(present, after=None))
+        return await self._open(config, self._left(present, after=None), resumes=present)
 
     async def open_next(self, config: ProcessConfig, lost: RealtimeProvider) -> SessionTask:
         """The session that follows one which is gone: with the next provider if possible, with the same one at last.
@@ -70,7 +73,8 @@ class SessionOpener:
             ProviderError: None can be had at the moment.
         """
         order = self._left(lost, after=lost)
-        return await self._open(config, [one for one in order if self._candidates.asked_wait(one) <= SAME_MOMENT])
+        order = [one for one in order if self._candidates.asked_wait(one) <= SAME_MOMENT]
+        return await self._open(config, order, resumes=lost)
 
     def wait_for_next(self, lost: RealtimeProvider) -> float:
         """Seconds until a provider may be asked for a session to follow one which is gone; infinity if none is left."""
@@ -114,12 +118,21 @@ class SessionOpener:
         return [one for one in order if id(one) not in self._given_up]
 
     async def _open(
-        self, config: ProcessConfig, order: list[RealtimeProvider], *, is_first: bool = False
+        self,
+        config: ProcessConfig,
+        order: list[RealtimeProvider],
+        *,
+        resumes: RealtimeProvider,
+        is_first: bool = False,
     ) -> SessionTask:
-        """A session of the first of these providers that can; it says nothing until `SessionTask.read` is called."""
+        """A session of the first of these providers that can; it says nothing until `SessionTask.read` is called.
+
+        Only `resumes` is given `config.resume_handle`, which is of a session of its own.
+        """
         failures: list[tuple[str, Exception]] = []
         for provider in order:
-            task = SessionTask(provider, config)
+            wanted = config if provider is resumes else replace(config, resume_handle=None)
+            task = SessionTask(provider, wanted)
             self._opened = [*(other for other in self._opened if not other.over.is_set()), task]
             self._tasks.start_soon(task.run, self._take, name=f"trunkline session with {provider.name}")
             began = self._clock.now()

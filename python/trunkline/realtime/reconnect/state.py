@@ -23,6 +23,7 @@ class ConversationState:
         now: When it begins.
 
     Attributes:
+        resume_handle: What takes the present session up with all that the history holds; None where the history must be told.
         revision: Changes with everything that a session which is being connected would have to know; not with the audio and the words of
             a running answer, which a session that takes over cuts anyway.
     """
@@ -32,6 +33,7 @@ class ConversationState:
         self.turns = TurnState(now)
         self.replay = AudioReplay(input_format, seconds=replay_seconds)
         self.silence = TrailingSilence(input_format)
+        self.resume_handle: str | None = None
         self.revision = 0
         self._calls: dict[str, Literal["open", "answered", "taken back"]] = dict.fromkeys(
             pending_calls(config.history), "open"
@@ -50,6 +52,7 @@ class ConversationState:
             now: When.
         """
         self.history.begin_session()
+        self.resume_handle = None
         self.turns.last_event = now
         self._reports_speech = able.reports_speech
         self._calls_here = set()
@@ -84,6 +87,9 @@ class ConversationState:
             now: When.
             given: How far the session was given the caller's audio.
         """
+        if isinstance(event, events.SessionResumable):
+            self.resume_handle = event.handle
+            return
         self._note_heard()
         is_asked = bool(self.turns.requests)
         self.turns.take(event, now)
@@ -131,6 +137,7 @@ class ConversationState:
 
     def write(self, text: str, now: float) -> None:
         """The user says something in text, and wants an answer."""
+        self.resume_handle = None
         self.history.write(text)
         self.turns.request(ResponseRequest(is_implied=True), now)
 
@@ -148,6 +155,7 @@ class ConversationState:
         self._calls[call_id] = "answered"
         if state == "taken back":
             return False
+        self.resume_handle = None
         self.history.answer_call(call_id, result)
         self.turns.answer_call(call_id, now)
         return True

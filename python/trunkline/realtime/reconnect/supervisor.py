@@ -153,7 +153,7 @@ class Supervisor:
         event = self._placed(event)
         self.state.follow(event, self._clock.now(), given=self.uplink.cursor)
         match event:
-            case events.SessionEnding():  # the conversation does not end with it
+            case events.SessionEnding() | events.SessionResumable():  # of the session, not of the conversation
                 self.wake()
                 return None
             case events.SessionRotated():  # of a provider that is a client itself
@@ -344,7 +344,7 @@ class Supervisor:
         """What to open the next session with; it need not be given the commands up to now."""
         self.uplink.forget_commands()
         self.state.turns.expect_no_commands()
-        return replace(self._config, history=self.state.items())
+        return replace(self._config, history=self.state.items(), resume_handle=self.state.resume_handle)
 
     def _break_off(self, reason: Reason, error: ProviderError | None) -> ResponseRequest | None:
         """Tell that the running answers were cut, and why; gives the answer that the caller is due."""

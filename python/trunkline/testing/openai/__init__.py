@@ -1,22 +1,21 @@
 """OpenAI's Realtime service, simulated on loopback."""
 
-from trunkline.testing.openai.faults import (
+from trunkline.testing.faults import (
     Close,
     Drop,
     Duplicate,
-    ErrorEvent,
     Fault,
     FaultAtTheDoor,
     HalfOpen,
     HangInHandshake,
     MalformedJson,
     OversizedMessage,
-    RateLimited,
     RefuseUpgrade,
     Reorder,
     Slow,
     Stall,
 )
+from trunkline.testing.openai.faults import ErrorEvent, RateLimited
 from trunkline.testing.openai.server import OpenAIRealtimeSimulator
 from trunkline.testing.openai.session import Session
 

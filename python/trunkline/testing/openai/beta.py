@@ -45,7 +45,7 @@ _RESPONSE = {
     "metadata": "metadata",
 }
 _CONTENT = {"output_text": "text", "output_audio": "audio"}
-_EVENTS = {
+EVENT_NAMES = {
     "conversation.item.added": "conversation.item.created",
     "response.output_text.delta": "response.text.delta",
     "response.output_text.done": "response.text.done",
@@ -74,7 +74,7 @@ class Beta:
         if kind in _UNSAID:
             return []
         wire = {name: value for name, value in event.items() if name != "obfuscation"}
-        wire["type"] = _EVENTS.get(kind, kind)
+        wire["type"] = EVENT_NAMES.get(kind, kind)
         if kind == "response.function_call_arguments.done":
             del wire["name"]
         for name, turn in (

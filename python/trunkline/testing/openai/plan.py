@@ -1,13 +1,13 @@
 """What one response goes by: the session's settings with the options of `response.create` laid over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trunkline.audio import AudioFormat
 from trunkline.testing.brain import Tools
 from trunkline.testing.openai.conversation import Conversation, Item, client_item
-from trunkline.testing.openai.settings import Settings, audio_format, hold_voice
+from trunkline.testing.openai.settings import SessionSettings, audio_format, hold_voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,8 @@ class Plan:
     audio: Mapping[str, Any]
     metadata: Mapping[str, str] | None
     reasons: bool
+    speaks_with_calls: bool
+    new_call_id: Callable[[], str]
 
     @property
     def audible(self) -> bool:
@@ -34,7 +36,7 @@ class Plan:
         return self.modality == "audio"
 
 
-def make_plan(settings: Settings, conversation: Conversation, options: Mapping[str, Any]) -> Plan:
+def make_plan(settings: SessionSettings, conversation: Conversation, options: Mapping[str, Any]) -> Plan:
     """Lay options over the settings.
 
     Raises:
@@ -58,6 +60,8 @@ def make_plan(settings: Settings, conversation: Conversation, options: Mapping[s
         audio={"output": output},
         metadata=options.get("metadata"),
         reasons=settings.reasons,
+        speaks_with_calls=settings.speaks_with_calls,
+        new_call_id=settings.new_call_id,
     )
 
 
@@ -69,7 +73,7 @@ def _offered(tools: Sequence[Mapping[str, Any]], choice: object) -> Tools:
 
 
 def _context(
-    given: Sequence[Mapping[str, Any]] | None, conversation: Conversation, settings: Settings
+    given: Sequence[Mapping[str, Any]] | None, conversation: Conversation, settings: SessionSettings
 ) -> Sequence[Item] | None:
     if given is None:
         return None

@@ -137,7 +137,7 @@ class Response:
     def call(self, name: str, arguments: Mapping[str, object]) -> None:
         """Call a function of the client's; its arguments go out in several pieces."""
         written = json.dumps(dict(arguments))
-        call_id = new_id("call")
+        call_id = self.plan.new_call_id()
         wire: dict[str, Any] = {"id": new_id("item"), "type": "function_call", "status": "in_progress", "name": name}
         wire |= {"call_id": call_id, "arguments": ""}
         item = Item(wire)

@@ -1,63 +1,31 @@
-"""The front door: who may open a session, and how the others are turned away."""
+"""OpenAI's Realtime service: who may open a session, and in which dialect."""
 
-import json
-import math
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
-from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import parse_qs
-
-import anyio
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Literal
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import InvalidConfig, MissingExtra
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.line import Line
 from trunkline.testing.openai.beta import Beta
-from trunkline.testing.openai.dialect import GeneralAvailability
-from trunkline.testing.openai.faults import (
-    Fault,
-    FaultAtTheDoor,
-    FaultScript,
-    HangInHandshake,
-    RateLimited,
-    RefuseUpgrade,
-)
+from trunkline.testing.openai.dialect import GeneralAvailability, OpenAICodec
+from trunkline.testing.openai.door import RealtimeSimulator, TurnedAway
 from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.line import Journal, Line
 from trunkline.testing.openai.session import Pace, Session
-from trunkline.transport.http.limits import ServerLimits
-from trunkline.transport.http.routing import Request, Response, Route, Upgrade
-from trunkline.transport.http.server import Server
+from trunkline.testing.openai.settings import Settings
+from trunkline.transport.http.routing import Request
 from trunkline.transport.websocket.connection import WebSocketConnection
 
-_LARGEST_MESSAGE = 16 * 1024 * 1024
 # Models that are gone, and models of another interface.
 _PREVIEWS = ("gpt-4o-realtime-preview", "gpt-4o-mini-realtime-preview")
 _NOT_HERE = MappingProxyType({"ga": (*_PREVIEWS, "gpt-live-"), "beta": ("gpt-live-",)})
 _DEFAULT_MODEL = "gpt-realtime-2.1"
-# A handshake that is left to hang would otherwise be answered when the server has waited long enough.
-_PATIENT = ServerLimits(handler_timeout=math.inf)
 
 
-@dataclass(frozen=True, slots=True)
-class _TurnedAway:
-    """Why no session is opened; `status` is for the upgrade, `close` for a WebSocket."""
-
-    status: int
-    close: int
-    code: str
-    message: str
-
-    @property
-    def error(self) -> dict[str, object]:
-        return {"type": "invalid_request_error", "code": self.code, "message": self.message, "param": None}
-
-
-class OpenAIRealtimeSimulator:
+class OpenAIRealtimeSimulator(RealtimeSimulator):
     """OpenAI's Realtime service on loopback, for tests of voice agents, ours and yours.
 
     It listens to the audio that is sent to it (the server's voice activity detection, or the client's own turns), lets a brain understand,
@@ -110,128 +78,46 @@ class OpenAIRealtimeSimulator:
         tls: ssl.SSLContext | bool = False,
         port: int = 0,
     ) -> None:
-        if speed is not None and speed <= 0:
-            raise InvalidConfig("speed", "must be above 0, or None")
-        if chunk_ms < 1:
-            raise InvalidConfig("chunk_ms", "must be at least 1")
-        self.received: list[dict[str, Any]] = []
-        self.sent: list[dict[str, Any]] = []
-        self.sessions: list[Session] = []
-        self._brain = brain
-        self._api_key = api_key
-        self._refuse = refuse
-        self._dialect: Literal["ga", "beta"] = dialect
-        self._pace = Pace(
+        pace = Pace(
             clock=clock,
             session_limit=session_limit,
             transcription_delay=transcription_delay,
             delivery=Delivery(clock=clock, speed=speed, chunk_ms=chunk_ms),
         )
-        self._script = FaultScript()
-        self._journal = Journal(self.received, self.sent)
-        self.client_tls: ssl.SSLContext | None = None
-        served = tls or None
-        if served is True:
-            served, self.client_tls = _contexts()
-        self._server = Server(
-            [Route("GET", "/v1/realtime", self._open)], port=port, tls=served, grace=0.0, limits=_PATIENT
-        )
-
-    async def __aenter__(self) -> Self:
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
+        super().__init__("/v1/realtime", brain=brain, pace=pace, api_key=api_key, refuse=refuse, tls=tls, port=port)
+        self._dialect: Literal["ga", "beta"] = dialect
 
     @property
     def url(self) -> str:
         """The `base_url` for a client, ending in `/v1`."""
         return f"{self._server.url}/v1"
 
-    def script(self, faults: Iterable[Fault]) -> None:
-        """Let these faults happen, each when its event comes and the one before it has happened."""
-        self._script.extend(faults)
-
-    async def _open(self, request: Request) -> Response | Upgrade:
-        fault = self._script.due_at_the_door()
-        if fault is not None:
-            return await self._fail(fault)
-        query = {name: values[0] for name, values in parse_qs(request.query).items()}
-        refused = self._refused(request, query)
-        if refused is None:
-            kind = "transcription" if query.get("intent") == "transcription" else "realtime"
-            return _upgraded(partial(self._serve, kind=kind, model=query.get("model", _DEFAULT_MODEL)))
-        if self._refuse == "http":
-            return Response(refused.status, json.dumps({"error": refused.error}), media_type="application/json")
-        return _upgraded(partial(self._turn_away, refused))
-
-    async def _fail(self, fault: FaultAtTheDoor) -> Response | Upgrade:
-        match fault:
-            case RefuseUpgrade(status=status, retry_after=seconds, code=code, message=message):
-                kind = "server_error" if status >= 500 else "invalid_request_error"
-                body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-                headers = [] if seconds is None else [("Retry-After", str(seconds))]
-                return Response(status, json.dumps(body), headers=headers, media_type="application/json")
-            case RateLimited(code=code, message=message):
-                return _upgraded(partial(self._turn_away, _TurnedAway(429, 4000, code, message)))
-            case HangInHandshake(upgraded=True):
-                return _upgraded(_say_nothing)
-            case _:
-                await anyio.sleep_forever()
-                raise AssertionError("nothing ends this sleep but cancellation")
-
-    def _refused(self, request: Request, query: dict[str, str]) -> _TurnedAway | None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            return _TurnedAway(401, 3000, "invalid_api_key", "Missing bearer or basic authentication in header")
-        if self._api_key is not None and key.strip() != self._api_key:
-            return _TurnedAway(401, 3000, "invalid_api_key", "Incorrect API key provided.")
+    def _refused(self, request: Request, query: Mapping[str, str]) -> TurnedAway | None:
+        wrong = self._wrong_key(request)
+        if wrong == "missing":
+            return TurnedAway(401, 3000, "invalid_api_key", "Missing bearer or basic authentication in header")
+        if wrong:
+            return TurnedAway(401, 3000, "invalid_api_key", "Incorrect API key provided.")
         if self._dialect == "ga" and "realtime=v1" in request.headers.get("openai-beta", ""):
             message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-            return _TurnedAway(400, 4000, "beta_api_shape_disabled", message)
+            return TurnedAway(400, 4000, "beta_api_shape_disabled", message)
         if self._dialect == "beta" and query.get("intent") == "transcription":
-            return _TurnedAway(400, 4000, "invalid_intent", "The beta has no transcription sessions here.")
+            return TurnedAway(400, 4000, "invalid_intent", "The beta has no transcription sessions here.")
         if not {"model", "call_id", "intent"} & set(query):
-            return _TurnedAway(400, 4000, "missing_model", "You must provide a model parameter.")
+            return TurnedAway(400, 4000, "missing_model", "You must provide a model parameter.")
         model = query.get("model", "")
         if model.startswith(_NOT_HERE[self._dialect]):
-            return _TurnedAway(404, 4000, "invalid_model", f'Model "{model}" is not supported in realtime mode.')
+            return TurnedAway(404, 4000, "invalid_model", f'Model "{model}" is not supported in realtime mode.')
         return None
 
-    async def _serve(self, socket: WebSocketConnection, *, kind: str, model: str) -> None:
+    def _session(self, socket: WebSocketConnection, query: Mapping[str, str]) -> Session:
         dialect = Beta() if self._dialect == "beta" else GeneralAvailability()
-        line = Line(socket, self._journal, self._script, self._pace.clock, dialect)
-        session = Session(line, self._brain, self._pace, kind=kind, model=model)
-        self.sessions.append(session)
-        await session.run()
-
-    async def _turn_away(self, refused: _TurnedAway, socket: WebSocketConnection) -> None:
-        event = {"type": "error", "event_id": new_id("event"), "error": refused.error}
-        self.sent.append(event)
-        await socket.send(json.dumps(event))
-        await socket.aclose(refused.close, f"{refused.error['type']}.{refused.code}")
-
-
-def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS for a server on loopback and for its clients, with a certificate that nobody else trusts."""
-    try:
-        import trustme
-    except ModuleNotFoundError as error:
-        raise MissingExtra("testing", "tls=True of a simulator") from error
-    authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1", "localhost", "::1").configure_cert(server)
-    authority.configure_trust(client)
-    return server, client
-
-
-def _upgraded(run: Callable[[WebSocketConnection], Awaitable[None]]) -> Upgrade:
-    return Upgrade(run, max_size=_LARGEST_MESSAGE, ping_interval=None)
-
-
-async def _say_nothing(socket: WebSocketConnection) -> None:
-    while True:
-        await socket.receive()
+        line = Line(socket, self._journal, self._script, self._pace.clock, OpenAICodec(dialect))
+        model = query.get("model", _DEFAULT_MODEL)
+        settings = Settings(
+            kind="transcription" if query.get("intent") == "transcription" else "realtime",
+            model=model,
+            session_id=new_id("sess"),
+            expires_at=self._pace.clock.wall() + timedelta(seconds=self._pace.session_limit),
+        )
+        return Session(line, self._brain, self._pace, settings, model=model)

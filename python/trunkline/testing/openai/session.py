@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -16,16 +15,17 @@ import anyio
 from trunkline.clock import Clock
 from trunkline.errors import ProtocolError, TransportError
 from trunkline.testing.brain import Brain
-from trunkline.testing.openai.answering import Delivery, answer
+from trunkline.testing.delivery import Delivery
+from trunkline.testing.hearing import EAR, Hearing, NobodySpoke, SpeechBegan, SpeechEnded, TooShort
+from trunkline.testing.line import Line
+from trunkline.testing.openai.answering import answer
 from trunkline.testing.openai.conversation import Clip, Conversation, Item, client_item, decoded
-from trunkline.testing.openai.hearing import EAR, Hearing, NobodySpoke, SpeechBegan, SpeechEnded
 from trunkline.testing.openai.ids import new_id, padding
-from trunkline.testing.openai.line import Line
 from trunkline.testing.openai.messages import LONGEST_APPEND, check_event
 from trunkline.testing.openai.plan import Plan, make_plan
 from trunkline.testing.openai.refusal import Refusal
 from trunkline.testing.openai.response import Response
-from trunkline.testing.openai.settings import Settings, audio_format
+from trunkline.testing.openai.settings import SessionSettings, audio_format
 from trunkline.testing.openai.usage import transcription_usage
 
 log = logging.getLogger("trunkline.testing")
@@ -47,16 +47,15 @@ class Pace:
 class Session:
     """A session as the server has it; tests may read it at any time."""
 
-    def __init__(self, line: Line, brain: Brain, pace: Pace, *, kind: str, model: str) -> None:
-        self.id = new_id("sess")
+    def __init__(self, line: Line, brain: Brain, pace: Pace, settings: SessionSettings, *, model: str) -> None:
+        self.id = str(settings.wire["id"])
         self.model = model
         self.is_open = True
         self._line = line
         self._brain = brain
         self._pace = pace
         self._began = pace.clock.now()
-        expires_at = pace.clock.wall() + timedelta(seconds=pace.session_limit)
-        self._settings = Settings(kind=kind, model=model, session_id=self.id, expires_at=expires_at)
+        self._settings = settings
         self._conversation = Conversation()
         hears = self._settings.hears
         self._hearing = Hearing(brain.detector(), audio_format(hears["format"]), hears["turn_detection"])
@@ -104,9 +103,17 @@ class Session:
             event: Mapping[str, Any] = {}
             try:
                 event = await self._line.receive()
-                self._handlers[check_event(event)](event)
+                self._take(event)
             except Refusal as refusal:
                 self._emit("error", error=refusal.error(_name(event)))
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        """Do what an event asks for.
+
+        Raises:
+            Refusal: It cannot be done.
+        """
+        self._handlers[check_event(event)](event)
 
     async def _expire(self) -> None:
         await self._pace.clock.sleep_until(self._began + self._pace.session_limit)
@@ -169,7 +176,10 @@ class Session:
     def _commit(self, event: Mapping[str, Any]) -> None:
         try:
             audio = self._hearing.commit()
-        except Refusal as refusal:
+        except TooShort as short:
+            message = "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+            message += f"but buffer only has {short.fresh_ms:.2f}ms of audio."
+            refusal = Refusal("input_audio_buffer_commit_empty", message)
             self._tasks.start_soon(self._refuse_late, refusal.error(_name(event)))
             return
         self._commit_audio(self._coming or new_id("item"), audio)

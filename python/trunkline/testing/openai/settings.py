@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from trunkline.audio import AudioFormat
+from trunkline.testing.openai.ids import new_id
 from trunkline.testing.openai.refusal import Refusal, invalid_value
 from trunkline.testing.openai.shape import (
     Check,
@@ -207,6 +208,42 @@ _SECTIONS: Mapping[str, Any] = {
 }
 
 
+class SessionSettings(Protocol):
+    """The session object of a vendor that speaks this protocol, in the service's own shape."""
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The session object as it stands."""
+        ...
+
+    @property
+    def hears(self) -> Mapping[str, Any]:
+        """What stands under `audio.input`."""
+        ...
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model is one of those that reason."""
+        ...
+
+    @property
+    def speaks_with_calls(self) -> bool:
+        """Whether an answer that calls functions may be spoken besides."""
+        ...
+
+    def new_call_id(self) -> str:
+        """An id for a function call."""
+        ...
+
+    def update(self, changes: Any, *, spoken: bool) -> None:
+        """Merge what `session.update` carries, or change nothing at all.
+
+        Raises:
+            Refusal: A field cannot have this value.
+        """
+        ...
+
+
 class Settings:
     """The session object as it stands; `wire` is what `session.created` and `session.updated` carry."""
 
@@ -257,6 +294,15 @@ class Settings:
         """Whether the model is one of those that reason, which say a little more."""
         return re.fullmatch(r"gpt-realtime-2(\.\d+)?(-mini)?", str(self.wire.get("model"))) is not None
 
+    @property
+    def speaks_with_calls(self) -> bool:
+        """Whether an answer that calls functions may be spoken besides."""
+        return True
+
+    def new_call_id(self) -> str:
+        """An id for a function call."""
+        return new_id("call")
+
     def update(self, changes: Any, *, spoken: bool) -> None:
         """Merge what `session.update` carries, or change nothing at all.
 
@@ -306,7 +352,7 @@ def hold_voice(wanted: object, current: object, path: str) -> None:
 def audio_format(wire: Mapping[str, Any]) -> AudioFormat:
     """What a format object of the protocol means."""
     if wire["type"] == "audio/pcm":
-        return AudioFormat("linear16", 24_000)
+        return AudioFormat("linear16", wire.get("rate", 24_000))
     return AudioFormat("mulaw" if wire["type"] == "audio/pcmu" else "alaw", 8_000)
 
 

@@ -69,6 +69,7 @@ class Commands(RealtimeChecks):
             complete(await on.listener.answer(), "Yes.")
             expect(any(_GREETING in (text or "") for text in known), f"the model knows only {known}")
 
+    @with_capability("speaks_during_calls")
     async def test_a_given_sentence_does_not_wait_for_tools(self) -> None:
         """`say` speaks while a tool call is open, and the call is answered afterwards."""
         asked: list[object] = []

@@ -14,12 +14,12 @@ from trunkline.wire.realtime.openai.options import (
     ServerVad,
     SessionOptions,
     Transcription,
-    merged,
     refuse_unknown,
     session_object,
 )
 from trunkline.wire.realtime.openai.schema import check_session
 from trunkline.wire.realtime.openai.session import PCM, PCMA, PCMU
+from trunkline.wire.settings import merged
 
 WEATHER = ToolDefinition("get_weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
 

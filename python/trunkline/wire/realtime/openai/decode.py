@@ -1,4 +1,4 @@
-"""OpenAI Realtime, what a server sends: `parse` makes an event of each message (GA, "Server events").
+"""OpenAI Realtime, what a server sends: a `Decoder` makes an event of each message (GA, "Server events").
 
 Lenient where servers of the same kind differ: a member that is odd or missing is left out, unless the event is nothing without it, and a
 type that is not known here is an `UnknownEvent`. The end of a response is read whatever stands in it. What a client sends is in
@@ -6,11 +6,13 @@ type that is not known here is an `UnknownEvent`. The end of a response is read 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeAlias
 
 from pydantic_core import to_json
 
-from trunkline.wire.fields import Fields, int_or, object_or_empty, objects, text_or
+from trunkline.wire.fields import Fields, Reader, int_or, object_or_empty, objects, text_or
 from trunkline.wire.realtime.flat_session import EVENT_NAMES
 from trunkline.wire.realtime.openai.events import (
     ArgumentsDelta,
@@ -36,33 +38,62 @@ from trunkline.wire.realtime.openai.events import (
     UnknownEvent,
     VendorError,
 )
-from trunkline.wire.realtime.openai.session import READER, read_session
+from trunkline.wire.realtime.openai.session import READER, SessionInfo, read_session
 from trunkline.wire.realtime.usage import Usage
 
+EventReader: TypeAlias = Callable[[Fields], ServerEvent]
 
-def parse(message: str | bytes) -> ServerEvent:
-    """Read one message of the server.
 
-    Raises:
-        RemoteProtocolError: It is not a JSON object with a type, or a member that the event cannot do without is missing or of another
-            type; `path` names the member.
+class Decoder:
+    """Reads the messages of servers of one kind.
+
+    Args:
+        reader: Reads what an event cannot do without, and names the vendor in errors.
+        read_session: Makes what is known of a session of its object.
+        more: Readers of events that this vendor has otherwise, by their type.
+        bare_errors: Whether an object without a type but with a `code` is an error after which the connection is cut.
     """
-    event = READER.message(message)
-    kind = event.get("type")
-    if not isinstance(kind, str):
-        raise READER.error("not a text", "type")
-    read = _READERS.get(kind)
-    return UnknownEvent(kind) if read is None else read(event)
+
+    def __init__(
+        self,
+        reader: Reader,
+        read_session: Callable[[Fields], SessionInfo],
+        more: Mapping[str, EventReader] | None = None,
+        *,
+        bare_errors: bool = False,
+    ) -> None:
+        present = _present(reader, read_session)
+        # A server speaks one of the two dialects, or a mixture of both.
+        older = {older: present[name] for older, name in EVENT_NAMES.items() if name in present}
+        self._reader = reader
+        self._readers = {**present, **older, **(more or {})}
+        self._bare_errors = bare_errors
+
+    def parse(self, message: str | bytes) -> ServerEvent:
+        """Read one message of the server.
+
+        Raises:
+            RemoteProtocolError: It is not a JSON object with a type, or a member that the event cannot do without is missing or of another
+                type; `path` names the member.
+        """
+        event = self._reader.message(message)
+        kind = event.get("type")
+        if not isinstance(kind, str):
+            if self._bare_errors and "code" in event:
+                return ErrorReceived(replace(error_in(event), ends_session=True))
+            raise self._reader.error("not a text", "type")
+        read = self._readers.get(kind)
+        return UnknownEvent(kind) if read is None else read(event)
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _error_event(event: Fields) -> ServerEvent:
-    return ErrorReceived(_error_in(event))
+    return ErrorReceived(error_in(event))
 
 
-def _error_in(event: Fields) -> VendorError:
+def error_in(event: Fields) -> VendorError:
     """The error that an event holds, as an object, a text or in the event itself."""
     error = event.get("error")
     event_id = text_or(event, "event_id")
@@ -87,10 +118,10 @@ def _error(error: Fields, event_id: str = "") -> VendorError:
 # ── what the user said ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _input_transcript(event: Fields) -> ServerEvent:
+def _input_transcript(reader: Reader, event: Fields) -> ServerEvent:
     if event.get("status") == "in_progress":  # an interim version, which one vendor's dialect sends under the same name
         return UnknownEvent("conversation.item.input_audio_transcription.completed")
-    return InputTranscript(text_or(event, "item_id"), READER.text(event, "transcript"), is_final=True)
+    return InputTranscript(text_or(event, "item_id"), reader.text(event, "transcript"), is_final=True)
 
 
 # ── items and what is in them ────────────────────────────────────────────────────────────────────────────────────────
@@ -120,17 +151,14 @@ def _part(event: Fields) -> int:
     return index if type(index) is int and index > 0 else 0
 
 
-def _audio_delta(event: Fields) -> ServerEvent:
-    audio = READER.base64(event, "delta")
+def _audio_delta(reader: Reader, event: Fields) -> ServerEvent:
+    audio = reader.base64(event, "delta")
     return AudioDelta(text_or(event, "response_id"), text_or(event, "item_id"), _part(event), audio)
 
 
-def _words(name: str, *, is_final: bool) -> Callable[[Fields], ServerEvent]:
-    def read(event: Fields) -> ServerEvent:
-        text = READER.text(event, name)
-        return OutputText(text_or(event, "response_id"), text_or(event, "item_id"), _part(event), text, is_final)
-
-    return read
+def _words(reader: Reader, name: str, event: Fields, *, is_final: bool) -> ServerEvent:
+    text = reader.text(event, name)
+    return OutputText(text_or(event, "response_id"), text_or(event, "item_id"), _part(event), text, is_final)
 
 
 def _arguments_done(event: Fields) -> ServerEvent:
@@ -152,7 +180,7 @@ def _response_done(event: Fields) -> ServerEvent:
     reason, error = (details, None) if isinstance(details, str) else ("", None)
     if isinstance(details, dict):
         reason = text_or(details, "reason")
-        error = _error_in(details) if details.get("error") else None
+        error = error_in(details) if details.get("error") else None
     usage = response.get("usage")
     return ResponseDone(
         response_id=text_or(response, "id"),
@@ -165,7 +193,7 @@ def _response_done(event: Fields) -> ServerEvent:
 
 
 def _usage(usage: Fields) -> Usage:
-    heard, said = object_or_empty(usage, "input_token_details"), object_or_empty(usage, "output_token_details")
+    heard, said = _details(usage, "input"), _details(usage, "output")
     cached = object_or_empty(heard, "cached_tokens_details")
     return Usage(
         input_tokens=_tokens(usage, "input_tokens"),
@@ -182,40 +210,52 @@ def _usage(usage: Fields) -> Usage:
     )
 
 
+def _details(usage: Fields, side: str) -> Fields:
+    """What kinds of tokens there were; some servers write the name in the plural."""
+    return object_or_empty(usage, f"{side}_token_details") or object_or_empty(usage, f"{side}_tokens_details")
+
+
 def _tokens(usage: Fields, name: str) -> int:
     return int_or(usage, name) or 0
 
 
-_PRESENT: Final[Mapping[str, Callable[[Fields], ServerEvent]]] = {
-    "session.created": lambda e: SessionCreated(read_session(object_or_empty(e, "session"))),
-    "session.updated": lambda e: SessionUpdated(read_session(READER.object(e, "session"))),
-    "error": _error_event,
-    "input_audio_buffer.speech_started": lambda e: SpeechStarted(text_or(e, "item_id"), int_or(e, "audio_start_ms")),
-    "input_audio_buffer.speech_stopped": lambda e: SpeechStopped(text_or(e, "item_id"), int_or(e, "audio_end_ms")),
-    "input_audio_buffer.committed": lambda e: InputCommitted(text_or(e, "item_id")),
-    "input_audio_buffer.cleared": lambda _: InputCleared(),
-    "conversation.item.input_audio_transcription.delta": lambda e: InputTranscript(
-        text_or(e, "item_id"), text_or(e, "delta"), is_final=False
-    ),
-    "conversation.item.input_audio_transcription.completed": _input_transcript,
-    "conversation.item.input_audio_transcription.failed": lambda e: InputTranscriptFailed(
-        text_or(e, "item_id"), _error_in(e)
-    ),
-    "conversation.item.added": lambda e: ItemAdded(_item(object_or_empty(e, "item"))),
-    "response.created": lambda e: ResponseCreated(text_or(object_or_empty(e, "response"), "id")),
-    "response.done": _response_done,
-    "response.output_item.added": lambda e: OutputItemAdded(
-        text_or(e, "response_id"), _item(object_or_empty(e, "item"))
-    ),
-    "response.output_item.done": lambda e: OutputItemDone(text_or(e, "response_id"), _item(object_or_empty(e, "item"))),
-    "response.output_audio.delta": _audio_delta,
-    "response.output_audio_transcript.delta": _words("delta", is_final=False),
-    "response.output_audio_transcript.done": _words("transcript", is_final=True),
-    "response.output_text.delta": _words("delta", is_final=False),
-    "response.output_text.done": _words("text", is_final=True),
-    "response.function_call_arguments.delta": lambda e: ArgumentsDelta(text_or(e, "item_id"), text_or(e, "delta")),
-    "response.function_call_arguments.done": _arguments_done,
-}
+def _present(reader: Reader, read_session: Callable[[Fields], SessionInfo]) -> Mapping[str, EventReader]:
+    """A reader for each event, by its present name."""
+    return {
+        "session.created": lambda e: SessionCreated(read_session(object_or_empty(e, "session"))),
+        "session.updated": lambda e: SessionUpdated(read_session(reader.object(e, "session"))),
+        "error": _error_event,
+        "input_audio_buffer.speech_started": lambda e: SpeechStarted(
+            text_or(e, "item_id"), int_or(e, "audio_start_ms")
+        ),
+        "input_audio_buffer.speech_stopped": lambda e: SpeechStopped(text_or(e, "item_id"), int_or(e, "audio_end_ms")),
+        "input_audio_buffer.committed": lambda e: InputCommitted(text_or(e, "item_id")),
+        "input_audio_buffer.cleared": lambda _: InputCleared(),
+        "conversation.item.input_audio_transcription.delta": lambda e: InputTranscript(
+            text_or(e, "item_id"), text_or(e, "delta"), is_final=False
+        ),
+        "conversation.item.input_audio_transcription.completed": partial(_input_transcript, reader),
+        "conversation.item.input_audio_transcription.failed": lambda e: InputTranscriptFailed(
+            text_or(e, "item_id"), error_in(e)
+        ),
+        "conversation.item.added": lambda e: ItemAdded(_item(object_or_empty(e, "item"))),
+        "response.created": lambda e: ResponseCreated(text_or(object_or_empty(e, "response"), "id")),
+        "response.done": _response_done,
+        "response.output_item.added": lambda e: OutputItemAdded(
+            text_or(e, "response_id"), _item(object_or_empty(e, "item"))
+        ),
+        "response.output_item.done": lambda e: OutputItemDone(
+            text_or(e, "response_id"), _item(object_or_empty(e, "item"))
+        ),
+        "response.output_audio.delta": partial(_audio_delta, reader),
+        "response.output_audio_transcript.delta": partial(_words, reader, "delta", is_final=False),
+        "response.output_audio_transcript.done": partial(_words, reader, "transcript", is_final=True),
+        "response.output_text.delta": partial(_words, reader, "delta", is_final=False),
+        "response.output_text.done": partial(_words, reader, "text", is_final=True),
+        "response.function_call_arguments.delta": lambda e: ArgumentsDelta(text_or(e, "item_id"), text_or(e, "delta")),
+        "response.function_call_arguments.done": _arguments_done,
+    }
 
-# A server speaks one of the two dialects, or a mixture of both.
-_READERS: Final = {**_PRESENT, **{older: _PRESENT[name] for older, name in EVENT_NAMES.items() if name in _PRESENT}}
+
+parse: Final = Decoder(READER, read_session).parse
+"""Read one message of OpenAI's service, or of a compatible server."""

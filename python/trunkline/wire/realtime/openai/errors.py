@@ -20,10 +20,13 @@ from trunkline.errors import (
 )
 from trunkline.wire.fields import object_or_empty, text_or
 from trunkline.wire.realtime.openai.events import VendorError
-from trunkline.wire.realtime.openai.session import READER, VENDOR
+from trunkline.wire.realtime.openai.session import READER
+from trunkline.wire.realtime.openai.session import VENDOR as VENDOR  # noqa: PLC0414 - the errors of this vendor
 
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 SESSION_EXPIRED = "session_expired"
+ENDINGS = frozenset({SESSION_EXPIRED})
+"""Codes of errors after which the session is over."""
 
 _BY_CODE: dict[str, type[ProviderError]] = {
     "invalid_api_key": AuthFailed,

@@ -31,6 +31,7 @@ class VendorError:
         kind: The vendor's class of errors, its `type`.
         caused_by: The `event_id` of the client event that caused it.
         event_id: The `event_id` of the error event itself.
+        ends_session: The server cuts the connection after it.
     """
 
     message: str
@@ -39,6 +40,7 @@ class VendorError:
     param: str = ""
     caused_by: str = ""
     event_id: str = ""
+    ends_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,15 @@ class InputCleared:
 
 @dataclass(frozen=True, slots=True)
 class InputTranscript:
-    """`conversation.item.input_audio_transcription.delta` or `.completed`: the next words of the user's item, or all of them."""
+    """`conversation.item.input_audio_transcription.delta` or `.completed`: the next words of the user's item, or all of them.
+
+    Where a server sends all words so far each time, `text` is those that are settled, and `pending` those that may still change.
+    """
 
     item_id: str
     text: str
     is_final: bool
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True)

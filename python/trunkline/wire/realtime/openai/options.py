@@ -211,18 +211,6 @@ def function_tool(tool: ToolDefinition) -> dict[str, Any]:
     return {"type": "function", "name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
 
 
-def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, objects within objects likewise; where they differ `more` holds. An object of another `type` replaces the whole."""
-    both = dict(base)
-    for name, value in more.items():
-        known = both.get(name)
-        if isinstance(known, Mapping) and isinstance(value, Mapping) and value.get("type") in {None, known.get("type")}:
-            both[name] = merged(known, value)
-        else:
-            both[name] = value
-    return both
-
-
 def _given(options: ServerVad | SemanticVad | Transcription) -> dict[str, Any]:
     """What is set of them, with lists for any sequence."""
     fields = {name: getattr(options, name) for name in options.__slots__}

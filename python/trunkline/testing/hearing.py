@@ -1,7 +1,7 @@
 """The input audio buffer and the server's voice activity detection: appended bytes in, turns out.
 
-Nothing here waits: time is the audio's own. Positions are milliseconds of all audio appended in the session (§6 of the protocol's
-"input_audio_buffer" events), measured on the 16 kHz audio that the detector hears.
+Nothing here waits: time is the audio's own. Positions are milliseconds of all audio appended in the session, measured on the 16 kHz audio
+that the detector hears.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,10 @@ from typing import Any
 
 from trunkline.audio import AudioFormat, StreamConverter
 from trunkline.audio.vad import VoiceActivityDetector
-from trunkline.testing.openai.refusal import Refusal
 
 EAR = AudioFormat("linear16", 16_000)
 _SAMPLES_PER_MS = 16
-_SHORTEST_COMMIT_MS = 100
+SHORTEST_COMMIT_MS = 100
 # What the semantic detector does with meaning is done with pauses here.
 _SEMANTIC = {"threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500, "idle_timeout_ms": None}
 
@@ -41,6 +40,14 @@ class NobodySpoke:
     start_ms: int
     end_ms: int
     audio: bytes
+
+
+class TooShort(Exception):
+    """Less audio was appended than a commit must have; `fresh_ms` is how much."""
+
+    def __init__(self, fresh_ms: float) -> None:
+        self.fresh_ms = fresh_ms
+        super().__init__(fresh_ms)
 
 
 class Hearing:
@@ -77,7 +84,7 @@ class Hearing:
         if audio != self._format:
             self._format = audio
             self._converter = StreamConverter(audio, EAR)
-        if turns is not None and turns["type"] == "semantic_vad":
+        if turns is not None and turns.get("type") == "semantic_vad":
             turns = {**turns, **_SEMANTIC}
         if turns is None:
             self._began = None
@@ -104,14 +111,19 @@ class Hearing:
         """Everything since the last commit, or since speech began; the buffer is empty then.
 
         Raises:
-            Refusal: Under 100 ms were appended since the last commit.
+            TooShort: Under 100 ms were appended since the last commit.
         """
-        if self._fresh_ms < _SHORTEST_COMMIT_MS:
-            raise Refusal(
-                "input_audio_buffer_commit_empty",
-                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
-                f"but buffer only has {self._fresh_ms:.2f}ms of audio.",
-            )
+        if self._fresh_ms < SHORTEST_COMMIT_MS:
+            raise TooShort(self._fresh_ms)
+        return self.take_all()
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether speech began and did not end."""
+        return self._began is not None
+
+    def take_all(self) -> bytes:
+        """Everything since speech began, or since the buffer was empty, however short; it is empty then."""
         audio = self._between(self._held_from if self._began is None else self._began, self._total)
         self.clear()
         return audio

@@ -1,26 +1,32 @@
-"""Where OpenAI's Realtime API is, and the key that opens it."""
+"""Where a vendor's realtime API is, and the key that opens it."""
 
-from urllib.parse import quote, urlsplit
+import os
+from urllib.parse import urlsplit
 
 from trunkline.errors import InvalidConfig
 from trunkline.loopback import is_loopback
 
 
-def checked_key(api_key: str) -> str:
-    """The key, if a header can carry it.
+def checked_key(api_key: str | None, *variables: str) -> str:
+    """The key, if a header can carry it; None is what the first environment variable that is set says.
+
+    Args:
+        api_key: The key.
+        variables: The environment variables that may hold it.
 
     Raises:
         InvalidConfig: It is empty, or holds white space or other characters that no key has.
     """
+    api_key = api_key or next(filter(None, map(os.environ.get, variables)), "")
     if not api_key:
-        raise InvalidConfig("api_key", "pass one, or set the environment variable OPENAI_API_KEY")
+        raise InvalidConfig("api_key", f"pass one, or set the environment variable {variables[0]}")
     if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         raise InvalidConfig("api_key", "holds characters that a key cannot have")
     return api_key
 
 
-def websocket_url(base_url: str, model: str) -> str:
-    """Where sessions with a model are opened.
+def websocket_base(base_url: str) -> str:
+    """The base as an address of WebSockets, without a slash at its end.
 
     Raises:
         InvalidConfig: The base is no address, or one without TLS that is not of this machine.
@@ -33,5 +39,4 @@ def websocket_url(base_url: str, model: str) -> str:
     secure = address.scheme in {"https", "wss"}
     if not secure and not is_loopback(address.hostname):
         raise InvalidConfig("base_url", f"must be https or wss, as {address.hostname!r} is not this machine")
-    scheme = "wss" if secure else "ws"
-    return f"{scheme}://{address.netloc}{address.path.rstrip('/')}/realtime?model={quote(model, safe='')}"
+    return f"{'wss' if secure else 'ws'}://{address.netloc}{address.path.rstrip('/')}"

@@ -1,22 +1,22 @@
-"""The line to one client: JSON events over a WebSocket, in the order they were put, and the faults that befall them."""
+"""The line to one client of a simulated vendor: JSON events over a WebSocket, in the order they were put, and the faults that befall them.
 
-import json
+Which vendor it is, the line learns from a `Codec`: how events are named, written and read.
+"""
+
 import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import anyio
 
 from trunkline.clock import Clock
 from trunkline.errors import ConnectionLost
-from trunkline.testing.openai.dialect import Dialect
-from trunkline.testing.openai.faults import (
+from trunkline.testing.faults import (
     Close,
     Drop,
     Duplicate,
-    ErrorEvent,
     Fault,
     FaultScript,
     HalfOpen,
@@ -26,9 +26,39 @@ from trunkline.testing.openai.faults import (
     Slow,
     Stall,
 )
-from trunkline.testing.openai.ids import new_id
-from trunkline.testing.openai.refusal import Refusal
 from trunkline.transport.websocket.connection import WebSocketConnection
+
+
+class Codec(Protocol):
+    """What events look like on the wire; one for each session."""
+
+    def kind(self, event: Mapping[str, Any]) -> str:
+        """What a fault's `on` calls this event, of either side."""
+        ...
+
+    def outgoing(self, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the client is sent in place of this event of the session's; nothing, one event, or two."""
+        ...
+
+    def encode(self, event: Mapping[str, Any]) -> str | bytes:
+        """The message that is sent."""
+        ...
+
+    def decode(self, message: str | bytes) -> dict[str, Any]:
+        """The client's event as it was written.
+
+        Raises:
+            Exception: The vendor's own, which `Line.receive` raises.
+        """
+        ...
+
+    def incoming(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The client's event as the session understands it; raises likewise."""
+        ...
+
+    def fault_events(self, fault: Fault) -> list[dict[str, Any]]:
+        """What the client is sent when a fault happens that this vendor alone knows."""
+        ...
 
 
 @dataclass(slots=True)
@@ -49,13 +79,13 @@ class Line:
     """`put` and `hang_up` never wait; you must run `write()` in a task, which sends what was put."""
 
     def __init__(
-        self, socket: WebSocketConnection, journal: Journal, script: FaultScript, clock: Clock, dialect: Dialect
+        self, socket: WebSocketConnection, journal: Journal, script: FaultScript, clock: Clock, codec: Codec
     ) -> None:
         self._socket = socket
         self._journal = journal
         self._script = script
         self._clock = clock
-        self._dialect = dialect
+        self._codec = codec
         self._queue: deque[dict[str, Any] | _HangUp] = deque()
         self._filled = anyio.Event()
         self._silent_until = -math.inf
@@ -67,13 +97,22 @@ class Line:
 
     def put(self, event: Mapping[str, Any]) -> None:
         """Send an event after all that were put before."""
-        self._queue.extend(self._dialect.outgoing(event))
+        self._queue.extend(self._codec.outgoing(event))
         self._filled.set()
 
     def hang_up(self, code: int, reason: str) -> None:
         """Close the connection after all that was put before."""
         self._queue.append(_HangUp(code, reason))
         self._filled.set()
+
+    async def cut(self, why: str) -> NoReturn:
+        """Break the connection without a close frame.
+
+        Raises:
+            ConnectionLost: Always, so that the session ends.
+        """
+        await self._socket.abort(why)
+        raise ConnectionLost(1006, why)
 
     async def write(self) -> None:
         """Send what is put, until the line is hung up.
@@ -90,7 +129,7 @@ class Line:
                 await self._wait_for_its_time(0)
                 await self._socket.aclose(entry.code, entry.reason)
                 return
-            fault = self._script.due(entry["type"])
+            fault = self._script.due(self._codec.kind(entry))
             if fault is None and self._at_the_next:
                 fault = self._at_the_next.popleft()
             for event in self._shuffled(entry, fault):
@@ -101,22 +140,16 @@ class Line:
         """The next event of the client's.
 
         Raises:
-            Refusal: It is no JSON object in a text frame, or not in this dialect.
             TransportError: The client is gone.
+            Exception: What the codec raises of an event that cannot be read.
         """
-        message = await self._heard()
-        try:
-            event = json.loads(message) if isinstance(message, str) else None
-        except ValueError:
-            raise Refusal("invalid_json", "We could not parse the JSON body of your event.") from None
-        if not isinstance(event, dict):
-            raise Refusal("invalid_json", "An event has to be a JSON object in a text message.")
+        event = self._codec.decode(await self._heard())
         self._journal.received.append(event)
-        fault = self._script.due(str(event.get("type")))
+        fault = self._script.due(self._codec.kind(event))
         if isinstance(fault, Reorder | Duplicate):
             self._at_the_next.append(fault)
         await self._suffer(fault)
-        return self._dialect.incoming(event)
+        return self._codec.incoming(event)
 
     async def _heard(self) -> str | bytes:
         with anyio.CancelScope() as self._reading:
@@ -138,7 +171,7 @@ class Line:
         return events
 
     async def _send(self, event: dict[str, Any]) -> None:
-        message = json.dumps(event)
+        message = self._codec.encode(event)
         await self._wait_for_its_time(len(message))
         self._journal.sent.append(event)
         await self._socket.send(message)
@@ -157,8 +190,7 @@ class Line:
     async def _suffer(self, fault: Fault | None) -> None:
         match fault:
             case Drop():
-                await self._socket.abort("dropped by the script")
-                raise ConnectionLost(1006, "dropped by the script")
+                await self.cut("dropped by the script")
             case Close(code=code, reason=reason):
                 await self._socket.aclose(code, reason)
                 raise ConnectionLost(code, reason)
@@ -176,9 +208,9 @@ class Line:
             case OversizedMessage(size=size):
                 frame = '{"type": "", "padding": ""}'
                 await self._socket.send(f'{frame[:-2]}{"x" * (size - len(frame))}"}}')
-            case ErrorEvent(type=kind, code=code, message=message):
-                error = {"type": kind, "code": code, "message": message, "param": None, "event_id": None}
-                await self._send({"type": "error", "event_id": new_id("event"), "error": error})
+            case Fault():
+                for event in self._codec.fault_events(fault):
+                    await self._send(event)
             case _:
                 pass
 
