@@ -36,6 +36,7 @@ SEED ?=
 
 soak: | .venv ## Soak a gateway with calls and see that nothing is left (CALLS=2000 MINUTES=20)
 	@$(INSTALL) '.[cli,local,testing,trio,uvloop]' --group test
+	$(RUN) python -m tests.peers
 	$(RUN) pytest -m soak
 	$(RUN) python -m tests.soak --calls $(CALLS) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trunkline.audio import AudioFormat, StreamConverter
     from trunkline.errors import CallRejected, ProviderError, TrunklineError
-    from trunkline.gateway import CallInfo, CallSession
+    from trunkline.gateway import (
+        CallInfo,
+        CallSession,
+        get_gateway_provider,
+        has_gateway_provider,
+        list_gateway_providers,
+        register_gateway_provider,
+        with_api_key,
+        with_extension,
+    )
     from trunkline.gateway.twilio import TwilioGateway
     from trunkline.pipeline import BridgeConfig, Event, EventType, Metrics, RealtimeBridge, ToolCall, Turn
     from trunkline.realtime import OpenAIRealtimeProvider, ProcessConfig, RealtimeConfig
@@ -36,12 +45,27 @@ __all__ = [
     "TrunklineError",
     "Turn",
     "TwilioGateway",
+    "get_gateway_provider",
+    "has_gateway_provider",
+    "list_gateway_providers",
+    "register_gateway_provider",
+    "with_api_key",
+    "with_extension",
 ]
 
 _HOMES = {
     "trunkline.audio": ("AudioFormat", "StreamConverter"),
     "trunkline.errors": ("CallRejected", "ProviderError", "TrunklineError"),
-    "trunkline.gateway": ("CallInfo", "CallSession"),
+    "trunkline.gateway": (
+        "CallInfo",
+        "CallSession",
+        "get_gateway_provider",
+        "has_gateway_provider",
+        "list_gateway_providers",
+        "register_gateway_provider",
+        "with_api_key",
+        "with_extension",
+    ),
     "trunkline.gateway.twilio": ("TwilioGateway",),
     "trunkline.pipeline": ("BridgeConfig", "Event", "EventType", "Metrics", "RealtimeBridge", "ToolCall", "Turn"),
     "trunkline.realtime": ("OpenAIRealtimeProvider", "ProcessConfig", "RealtimeConfig"),

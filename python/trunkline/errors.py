@@ -55,15 +55,28 @@ class ConfigError(TrunklineError, ValueError):
 
 
 class InvalidConfig(ConfigError):
-    """A value was refused when an object was built."""
+    """A value was refused when an object was built.
 
-    def __init__(self, field: str, reason: str) -> None:
+    Attributes:
+        field: Which value.
+        reason: Why it was refused.
+        others: What was refused besides, where several values were looked at.
+    """
+
+    def __init__(self, field: str, reason: str, others: "Sequence[InvalidConfig]" = ()) -> None:
         self.field = field
         self.reason = reason
-        super().__init__(field, reason)
+        self.others = tuple(others)
+        super().__init__(field, reason, self.others)
+
+    @classmethod
+    def all_of(cls, problems: "Sequence[InvalidConfig]") -> "InvalidConfig":
+        """One error for several, of which there is at least one."""
+        flat = [each for problem in problems for each in (problem, *problem.others)]
+        return cls(flat[0].field, flat[0].reason, [cls(each.field, each.reason) for each in flat[1:]])
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.reason}"
+        return "; ".join([f"{self.field}: {self.reason}", *map(str, self.others)])
 
 
 class UnknownProvider(ConfigError):
@@ -352,7 +365,17 @@ class CallError(TrunklineError):
 
 
 class CallRejected(CallError):
-    """Raised by an `on_call` handler to refuse a call; the caller hears `reason="busy"` as the busy tone."""
+    """Raised by an `on_call` handler to refuse a call; the caller hears `reason="busy"` as the busy tone.
+
+    Args:
+        reason: Why; it is logged.
+        say: A sentence that the carrier speaks to the caller before it hangs up, where it can. The call is answered for it, and billed.
+        call_id: Which call; the gateway fills it in.
+    """
+
+    def __init__(self, reason: str = "", *, say: str = "", call_id: str = "") -> None:
+        super().__init__(reason, call_id=call_id)
+        self.say = say
 
 
 class CallNotFound(CallError):

@@ -5,18 +5,36 @@ installed. Nothing is imported until it is asked for.
 """
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from trunkline.errors import UnknownProvider
 
 Kind = Literal["gateways", "realtime", "stt", "tts", "llm"]
 
-_registered: dict[tuple[Kind, str], Any] = {}
+THIN: Final = 0
+"""The priority of what is installed, and of what talks to a vendor without its SDK."""
+THICK: Final = 10
+"""The priority of what wraps a vendor's own SDK."""
+
+_registered: dict[tuple[Kind, str], tuple[int, Any]] = {}
 
 
-def register(kind: Kind, name: str, provider: Any) -> None:
-    """Make `provider` known under `name` in this process, in place of whatever had the name."""
-    _registered[kind, name.lower()] = provider
+def register(kind: Kind, name: str, provider: Any, *, priority: int = THIN) -> None:
+    """Make `provider` known under `name` in this process, in place of whatever has the name with a priority that is not higher."""
+    if priority >= priority_of(kind, name):
+        _registered[kind, name.lower()] = priority, provider
+
+
+def priority_of(kind: Kind, name: str) -> int:
+    """The priority of what has a name; -1 if nothing has it."""
+    if (kind, name.lower()) in _registered:
+        return _registered[kind, name.lower()][0]
+    return THIN if name.lower() in _installed(kind) else -1
+
+
+def has(kind: Kind, name: str) -> bool:
+    """Whether something has this name."""
+    return priority_of(kind, name) >= 0
 
 
 def names(kind: Kind) -> list[str]:
@@ -32,7 +50,7 @@ def get(kind: Kind, name: str) -> Any:
     """
     wanted = name.lower()
     if (kind, wanted) in _registered:
-        return _registered[kind, wanted]
+        return _registered[kind, wanted][1]
     entry = _installed(kind).get(wanted)
     if entry is None:
         raise UnknownProvider(name, kind=kind, available=names(kind))

@@ -25,11 +25,11 @@ def turns(report: DemoReport) -> list[tuple[str, str]]:
 async def call_with(pcm: bytes, sample_rate: int, folder: Path) -> DemoReport:
     speech = folder / "speech.wav"
     wav.write(speech, AudioFormat(encoding="linear16", sample_rate=sample_rate), pcm)
-    return await play(Demo(speech=speech, out=folder, clock=ScaledClock(4)))
+    return await play(Demo(speech=speech, out=folder, clock=ScaledClock(2)))
 
 
 async def test_the_usual_call(tmp_path: Path) -> None:
-    report = await play(Demo(out=tmp_path, clock=ScaledClock(4)))
+    report = await play(Demo(out=tmp_path, clock=ScaledClock(2)))
     assert report.missing == ()
     assert turns(report)[:4] == [
         ("agent", GREETING),

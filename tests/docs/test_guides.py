@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -23,7 +24,7 @@ from trunkline.transport import MessageStream, connect_websocket
 
 ROOT = Path(__file__).parents[2]
 TESTED_ELSEWHERE = {"bridge", "llm", "stt", "testing", "tools", "tts"}
-TESTED_HERE = {"realtime", "openai", "gemini", "qwen", "long-calls", "twilio", "many-calls"}
+TESTED_HERE = {"realtime", "openai", "gemini", "qwen", "long-calls", "twilio", "many-calls", "outbound"}
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("port 8080")]
 
@@ -150,6 +151,26 @@ async def test_gateway_page(page: str, world: Internet, anyio_backend_name: str)
             printed = await program.ends()
             assert "session_started" in printed
             assert "session_ended" in printed
+
+
+async def test_outbound_page(world: Internet, anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first program calls the phone of its second."""
+    for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"):
+        monkeypatch.setenv(name, world.environment[name])
+    said: list[tuple[Any, ...]] = []
+    names: dict[str, Any] = {"os": os, "print": lambda *words: said.append(words)}
+    exec(programs("outbound")[1], names)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(names["answer"])
+        while not said:  # noqa: ASYNC110 - the program tells nobody
+            await anyio.sleep(0.02)
+        where = {"PUBLIC_URL": "http://127.0.0.1:8080", "TWILIO_API_URL": said[0][1]}
+        async with running("outbound", anyio_backend_name, {**world.environment, **where}) as program:
+            printed = await program.ends()
+    assert "call_state {'state': 'ringing', 'detail': 'ringing'}" in printed
+    assert "'answered_by': 'human'" in printed
+    assert "the call was completed" in printed
+    assert said[1][0] > 0.2
 
 
 def is_set_up(world: Internet) -> bool:

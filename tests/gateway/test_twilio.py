@@ -375,7 +375,7 @@ def test_what_is_missing_or_wrong_is_named() -> None:
     with pytest.raises(InvalidConfig, match="listen_addr"):
         TwilioGateway(auth_token="t", listen_addr="nonsense")
     with pytest.raises(InvalidConfig, match="realtime_provider: is needed"):
-        TwilioGateway(auth_token="t", listen_addr="127.0.0.1:0")
+        TwilioGateway(auth_token="t", listen_addr="127.0.0.1:0", mode="realtime")
     with pytest.raises(InvalidConfig, match="max_session_duration"):
         TwilioGateway(auth_token="t", listen_addr="127.0.0.1:0", max_session_duration=0)
 

@@ -163,20 +163,20 @@ async def test_a_transport_error_while_the_session_runs_is_the_providers() -> No
 
 
 @pytest.mark.parametrize(
-    ("ending", "reason"),
+    ("ending", "reason", "errors"),
     [
-        (ConnectionLost(1000), "caller_hung_up"),
-        (ConnectionLost(1006), "line_lost"),
-        (DeadlineExceeded("receive", 5), "line_lost"),
-        (StreamStopped(), "caller_hung_up"),
+        (ConnectionLost(1000), "caller_hung_up", []),
+        (ConnectionLost(1006), "line_lost", []),
+        (DeadlineExceeded("receive", 5), "line_lost", ["error"]),
+        (StreamStopped(), "caller_hung_up", []),
     ],
 )
-async def test_the_end_of_the_line_tells_the_reason(ending: Any, reason: str) -> None:
+async def test_the_end_of_the_line_tells_the_reason(ending: Any, reason: str, errors: list[str]) -> None:
     call = Call()
     async with in_progress(call):
         call.line.feed(ending)
         await call.bridge.wait_closed()
-    assert call.types() == ["session_started", "session_ended"]
+    assert call.types() == ["session_started", *errors, "session_ended"]
     assert call.one(EventType.SESSION_ENDED).data == {"reason": reason}
 
 

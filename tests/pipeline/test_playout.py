@@ -38,7 +38,10 @@ class Listener:
     def mark_returned(self) -> None:
         pass
 
-    def audio_sent(self, payload: bytes) -> None:
+    def audio_cut(self, size: int) -> None:
+        pass
+
+    def audio_sent(self, payload: bytes, begins: float) -> None:
         pass
 
 

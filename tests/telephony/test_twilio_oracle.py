@@ -136,3 +136,17 @@ def test_the_library_rejects_and_hangs_up_the_same(reason: Literal["busy", "reje
     hung_up.hangup()
     assert canonicalize(twiml.reject(reason)) == canonicalize(str(rejected))
     assert canonicalize(twiml.hangup()) == canonicalize(str(hung_up))
+
+
+def test_the_library_transfers_presses_keys_and_speaks_the_same() -> None:
+    transfer, keys, spoken = VoiceResponse(), VoiceResponse(), VoiceResponse()
+    transfer.dial(caller_id="+15550100002", timeout=20).number("+15550100003")
+    keys.play(digits="1w#")
+    connect = Connect()
+    connect.stream(url=MEDIA)
+    keys.append(connect)
+    spoken.say("We are closed.")
+    spoken.hangup()
+    assert canonicalize(twiml.dial("+15550100003", caller_id="+15550100002", timeout=20)) == canonicalize(str(transfer))
+    assert canonicalize(twiml.connect_stream(MEDIA, digits="1w#")) == canonicalize(str(keys))
+    assert canonicalize(twiml.say("We are closed.")) == canonicalize(str(spoken))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trunkline.cli.demo import DemoReport
-from trunkline.pipeline import Event, EventType
+from trunkline.pipeline import Event, EventType, Metrics
 
 STYLES: Final = {"caller": "bold cyan", "agent": "bold green", "tool": "magenta", "cut": "yellow", "error": "bold red"}
 
@@ -57,11 +57,10 @@ class Stage:
     def finish(self, report: DemoReport) -> None:
         """The figures, the files, and what was missing."""
         self._end_line()
-        table = Table(title="The call in figures", title_justify="left", show_header=False, box=None)
-        for name, value in report.metrics.to_json().items():
-            table.add_row(name.replace("_", " "), str(value))
         self._console.print()
-        self._console.print(table)
+        self._console.print(_figures(report.metrics))
+        self._console.print()
+        self._console.print(_latencies(report.metrics))
         self._console.print()
         for name, path in report.files.items():
             self._console.print(f"{name:>12}  {path}", highlight=False, soft_wrap=True)
@@ -96,3 +95,32 @@ class Stage:
         if self._held is not None:  # what came amid the words of an open line
             (event, text), self._held = self._held, None
             self._line(event, "agent", text, style="dim")
+
+
+def _figures(metrics: Metrics) -> Table:
+    table = Table(title="The call in figures", title_justify="left", show_header=False, box=None)
+    values = metrics.to_json()
+    counters = values.pop("tools")
+    del values["receipts"]  # they have a table of their own
+    values |= {f"tool_{name}": count for name, count in counters.items() if count}
+    for name, value in values.items():
+        table.add_row(name.replace("_", " "), f"{value:.1f}" if isinstance(value, float) else str(value))
+    return table
+
+
+def _latencies(metrics: Metrics) -> Table:
+    """A row for each answer: how long its parts took, in milliseconds."""
+    table = Table(title="Where each answer's time went, in milliseconds", title_justify="left", box=None)
+    for heading in ("answer to", "end of turn", "way up", "tools", "model", "first sent", "first heard"):
+        table.add_column(heading, justify="left" if heading == "answer to" else "right")
+    for turn in metrics.receipts:
+        parts = (
+            turn.endpointing_ms,
+            turn.uplink_ms,
+            turn.tool_ms,
+            turn.provider_ms - turn.tool_ms,
+            turn.playout_ms,
+            turn.mark_ms,
+        )
+        table.add_row(turn.trigger, *("-" if part is None else str(part) for part in parts))
+    return table

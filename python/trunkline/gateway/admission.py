@@ -6,7 +6,7 @@ about, while its media socket is awaited, and while that socket is open.
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +15,10 @@ import anyio
 
 from trunkline.clock import Clock
 from trunkline.errors import CallRejected
-from trunkline.gateway.config import CallInfo
+from trunkline.gateway.config import CallInfo, Logger
+from trunkline.tools.calling import call
+
+CallHandler = Callable[[CallInfo], Awaitable[None] | None]
 
 TOKEN_LIFETIME: Final = 60.0
 """Seconds in which the carrier must open the media socket of an accepted call."""
@@ -25,6 +28,7 @@ TOKEN_LIFETIME: Final = 60.0
 class Place:
     """One call's place; `turn` is held while the call is decided about, so that a repeated announcement waits for the first answer."""
 
+    caller: str = ""
     holders: int = 0
     turn: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -43,11 +47,13 @@ class Admission:
 
     Args:
         places: How many calls may be in at once.
+        places_per_caller: How many of them may come from one number; None does not count. Callers without a number are not counted.
         clock: What the age of tokens is measured by.
     """
 
-    def __init__(self, *, places: int, clock: Clock) -> None:
+    def __init__(self, *, places: int, places_per_caller: int | None = None, clock: Clock) -> None:
         self._limit = places
+        self._limit_per_caller = places_per_caller
         self._clock = clock
         self._places: dict[str, Place] = {}
         self._expected: dict[str, _Expected] = {}
@@ -69,15 +75,20 @@ class Admission:
             self._forget_expired()
 
     @contextmanager
-    def place(self, call_id: str) -> Iterator[Place]:
+    def place(self, call_id: str, caller: str = "") -> Iterator[Place]:
         """Hold the call's place; several may hold it at once.
+
+        Args:
+            call_id: Which call.
+            caller: The number that calls, "" if it is not known.
 
         Raises:
             CallRejected: The call has no place yet and there is none left.
         """
-        if self.full and call_id not in self._places:
+        if call_id not in self._places and (self.full or self._calls_too_often(caller)):
             raise CallRejected("busy", call_id=call_id)
         place = self._hold(call_id)
+        place.caller = place.caller or caller
         try:
             yield place
         finally:
@@ -107,6 +118,10 @@ class Admission:
                 return token
         return None
 
+    def info_of(self, token: str) -> CallInfo:
+        """The call that a token was given for, as it was accepted."""
+        return self._expected[token].info
+
     def redeem(self, token: str) -> CallInfo | None:
         """The call that a token belongs to; the token is used up by asking. Its place is kept for the `arrival`."""
         self._forget_expired()
@@ -121,6 +136,11 @@ class Admission:
         for token, expected in list(self._expected.items()):
             if expected.info.call_id == call_id:
                 self._drop(token)
+
+    def _calls_too_often(self, caller: str) -> bool:
+        if self._limit_per_caller is None or not caller:
+            return False
+        return sum(place.caller == caller for place in self._places.values()) >= self._limit_per_caller
 
     def _forget_expired(self) -> None:
         now = self._clock.now()
@@ -143,3 +163,25 @@ class Admission:
             del self._places[call_id]
             self._freed.set()
             self._freed = anyio.Event()
+
+
+async def ask_application(
+    handler: CallHandler, info: CallInfo, *, timeout: float, clock: Clock, logger: Logger
+) -> None:
+    """Let the application decide about a call.
+
+    Raises:
+        CallRejected: It refused the call, failed, or took more than `timeout` seconds.
+    """
+    try:
+        with clock.move_on_after(timeout) as limit:
+            await call(handler, info)
+    except CallRejected as rejected:
+        rejected.call_id = info.call_id
+        raise
+    except Exception as error:
+        logger.exception("call %s is refused: the on_call handler failed", info.call_id)
+        raise CallRejected("rejected", call_id=info.call_id) from error
+    if limit.cancelled_caught:
+        logger.error("call %s is refused: the on_call handler took too long", info.call_id)
+        raise CallRejected("rejected", call_id=info.call_id)

@@ -104,6 +104,8 @@ class MediaDoor:
                     raise _NotStarted("it belongs to another call")
                 if event.format != line.traits.format:
                     raise _NotStarted(f"its audio is {event.format}, not {line.traits.format}")
+                for name, value in event.parameters.items():
+                    info.parameters.setdefault(name, value)
                 return
         except (TransportError, RemoteProtocolError) as error:
             raise _NotStarted(error) from error

@@ -5,6 +5,7 @@ from typing import Final
 
 from trunkline.clock import Clock
 from trunkline.errors import InvalidConfig
+from trunkline.gateway.config import GatewayConfig, PipelineMode
 from trunkline.realtime import RealtimeClient
 from trunkline.realtime.config import RealtimeConfig, RealtimeProviderFactory, provider_factory
 from trunkline.realtime.provider import RealtimeProvider
@@ -15,33 +16,45 @@ _OF_ONE_SESSION: Final = frozenset(
 """The fields of a `RealtimeConfig` that each session is opened with; the others are for whoever makes the provider."""
 
 
-def make_provider(
-    provider: RealtimeProvider | RealtimeProviderFactory | None, config: RealtimeConfig | None, *, clock: Clock
-) -> RealtimeProvider:
+def make_provider(config: GatewayConfig, *, clock: Clock) -> RealtimeProvider:
     """A provider whose sessions last as long as the calls: rotated before the vendor's limit, taken up again when they break.
 
     Args:
-        provider: The provider, a factory of one, or None for the one that `config` names.
-        config: What a factory makes it of.
+        config: Which provider, or what it is made of.
         clock: What its time limits are measured by.
 
     Raises:
-        InvalidConfig: There is none, it is none, or `config` says what a provider that is there already cannot be told.
-        UnknownProvider: `config` names a provider that is not installed.
+        InvalidConfig: There is none, it is none, or `realtime_config` says what a provider that is there already cannot be told.
+        UnknownProvider: A provider is named that is not installed.
     """
+    provider = _cascade(config) if config.mode is PipelineMode.TEXT else _realtime(config)
+    return provider if isinstance(provider, RealtimeClient) else RealtimeClient(provider, clock=clock)
+
+
+def _cascade(config: GatewayConfig) -> RealtimeProvider:  # noqa: ARG001 - what it is made of
+    """The provider of text mode, made of the `stt_*`, `llm_*` and `tts_*` of the configuration."""
+    raise InvalidConfig(
+        "mode", "text mode needs trunkline.pipeline.CascadeProvider; give a realtime_provider or a realtime_config"
+    )
+
+
+def _realtime(config: GatewayConfig) -> RealtimeProvider:
+    provider, session = config.realtime_provider, config.realtime_config
     if provider is None:
-        if config is None or not config.provider:
+        if session is None or not session.provider:
             raise InvalidConfig(
                 "realtime_provider", "is needed in realtime mode; or name one in realtime_config.provider"
             )
-        provider = provider_factory(config.provider)
+        provider = session.provider
+    if isinstance(provider, str):
+        provider = provider_factory(provider)
     if isinstance(provider, RealtimeProviderFactory):
-        provider = provider.create(config or RealtimeConfig())
-    elif config is not None:
-        _check_unused(config, provider)
+        provider = provider.create(session or RealtimeConfig())
+    elif session is not None:
+        _check_unused(session, provider)
     if isinstance(provider, type) or not hasattr(provider, "connect"):
-        raise InvalidConfig("realtime_provider", f"must be a provider or a factory of one, got {provider!r}")
-    return provider if isinstance(provider, RealtimeClient) else RealtimeClient(provider, clock=clock)
+        raise InvalidConfig("realtime_provider", f"must be a provider, its name or a factory of one, got {provider!r}")
+    return provider
 
 
 def _check_unused(config: RealtimeConfig, provider: RealtimeProvider) -> None:

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import cast
 
 import anyio
@@ -99,6 +100,10 @@ class AgentTurns:
         """The item of each running answer that audio comes of."""
         self._failures = 0
         self._quiet = anyio.Event()
+        self._awaited = 0
+        """Sentences that the session was asked to say, and has not begun with."""
+        self._own_ids = count(1)
+        self._is_over = False
 
     # ── the session ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -114,6 +119,7 @@ class AgentTurns:
     def started(self, response_id: str) -> None:
         """The model begins an answer."""
         self.response_id = response_id
+        self._awaited = max(0, self._awaited - 1)
         self._latency.response_started()
         self._log.emit(EventType.AGENT_THINKING, response_id=response_id)
 
@@ -195,15 +201,41 @@ class AgentTurns:
     def end(self) -> None:
         """The call is over: of what was being said, only what was heard stays in the transcript."""
         self.stop()
+        self._is_over = True
+        self._awaited = 0
+        self._quiet.set()
         for response_id in {item.response_id for item in self._items.values() if not item.generated}:
             self._unspoken(response_id)
         self.response_id = ""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the agent has nothing to say, and all that it said was heard."""
+        return not (self.playout.speaking or self.response_id or self._awaited)
+
     async def wait_quiet(self) -> None:
         """Wait until the agent has nothing to say and all of it was heard, or the call is over."""
-        while self.playout.speaking or self.response_id:
-            self._quiet = anyio.Event()
-            await self._quiet.wait()
+        while not self.is_quiet:
+            await self._wait_change()
+
+    async def play_audio(self, audio: bytes) -> None:
+        """Play audio of the line's format that is no answer, behind what is being said; returns when it was heard, or cut."""
+        item_id = f"played-{next(self._own_ids)}"
+        item = self._item(item_id, "")
+        item.generated = len(audio)
+        self.playout.write(item_id, audio)
+        self.playout.finish(item_id)
+        while not item.ended and not self._is_over:
+            await self._wait_change()
+
+    def expect(self) -> None:
+        """The session is asked to say something: the agent is not quiet before that was heard."""
+        self._awaited += 1
+
+    def expect_nothing(self) -> None:
+        """The session failed to do what it was asked."""
+        self._awaited = 0
+        self._quiet.set()
 
     # ── what playout tells ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -215,6 +247,7 @@ class AgentTurns:
 
     def agent_heard(self, item_id: str) -> None:
         """The caller has heard the last of an item."""
+        self._items[item_id].ended = True
         heard_ms = self.playout.heard_ms(item_id)
         self._metrics.agent_speech_ms += heard_ms
         self._log.emit(EventType.AGENT_SPEECH_END, item_id=item_id, heard_ms=heard_ms)
@@ -224,20 +257,29 @@ class AgentTurns:
         """The carrier confirmed audio."""
         self._latency.mark_returned()
 
-    def audio_sent(self, payload: bytes) -> None:
+    def audio_sent(self, payload: bytes, begins: float) -> None:
         """A message of audio goes to the carrier."""
         self._log.sent.messages += 1
         self._log.sent.size += len(payload)
         if self._log.audio_wanted:
             self._log.audio_passed()
         if self._tap is not None:
-            self._tap.show("out", payload)
+            self._tap.goes(payload, begins)
+
+    def audio_cut(self, size: int) -> None:
+        """What went to the carrier last will not be heard."""
+        if self._tap is not None:
+            self._tap.cut(size)
 
     def stop_reached(self) -> None:
         """What the agent was to finish was heard."""
         self._on_stop()
 
     # ── internals ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _wait_change(self) -> None:
+        self._quiet = anyio.Event()
+        await self._quiet.wait()
 
     def _item(self, item_id: str, response_id: str) -> _Item:
         item = self._items.get(item_id)

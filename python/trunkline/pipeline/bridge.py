@@ -15,36 +15,33 @@ from trunkline.audio import LIVEKIT, PLIVO, TELNYX, TWILIO, VONAGE, AudioFormat
 from trunkline.audio.local_vad import LocalVad
 from trunkline.audio.vad import EnergyDetector
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.conversation import Turn
 from trunkline.errors import InvalidConfig, SessionClosed, TransportError, TrunklineError
 from trunkline.pipeline.audio_out import AudioOut
 from trunkline.pipeline.config import BridgeConfig
-from trunkline.pipeline.events import Event, EventLog, EventType
-from trunkline.pipeline.line_reader import read_line
-from trunkline.pipeline.metrics import Metrics, MetricsCollector
-from trunkline.pipeline.observer import MediaTap
+from trunkline.pipeline.controls import CallControls
+from trunkline.pipeline.events import EventLog, EventType
+from trunkline.pipeline.line_reader import read_line, watch_media
+from trunkline.pipeline.metrics import MetricsCollector
+from trunkline.pipeline.observer import MediaRecorder, MediaTap
+from trunkline.pipeline.prepared import PreparedSession
 from trunkline.pipeline.tasks import start_task
-from trunkline.pipeline.turn_control import TurnController
+from trunkline.pipeline.turn_control import LONGEST_SPEECH, TurnController
 from trunkline.pipeline.uplink import Uplink
 from trunkline.realtime.events import AudioReceived, SessionEnded, SessionReady, SessionRotated
-from trunkline.realtime.provider import CountsDroppedAudio, ProcessConfig, RealtimeProvider, RealtimeSession
+from trunkline.realtime.provider import ProcessConfig, RealtimeProvider, RealtimeSession
 from trunkline.realtime.tool_host import ToolHost
 from trunkline.telephony.line import CallLine
-from trunkline.tools import ToolCounters
 
 logger = logging.getLogger("trunkline.pipeline")
 
 HANG_UP_GRACE = 1.0
 """Seconds that a line which cannot be written to has to tell whether the caller hung up."""
 
-LONGEST_FAREWELL = 60.0
-"""Seconds that `close(after_speech=True)` waits for the end of what the agent says."""
-
 _RUNNING: ContextVar[object] = ContextVar("trunkline_running_bridge", default=None)
 """Marks the tasks of a bridge, so that closing it from one of them does not wait for itself."""
 
 
-class RealtimeBridge:
+class RealtimeBridge(CallControls):
     """Joins one call to one session; `async with RealtimeBridge(config, line=line) as bridge` owns its tasks.
 
     Whatever fails ends up as events: an `error`, then `session_ended` with the reason. Nothing but misuse raises.
@@ -53,11 +50,22 @@ class RealtimeBridge:
         config: What to join.
         line: The call's media, which has given `StreamStarted`; the bridge alone reads it and writes to it, and does not close it. Without
             one, call `send_audio` and read `audio_out()`.
+        prepared: A session that was opened before, with `config.session_config` for the line's format.
+        recorder: Is shown the audio of this call with its times.
         clock: What everything is timed by.
     """
 
-    def __init__(self, config: BridgeConfig, *, line: CallLine | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        config: BridgeConfig,
+        *,
+        line: CallLine | None = None,
+        prepared: PreparedSession | None = None,
+        recorder: MediaRecorder | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._config = config
+        self._prepared = prepared
         self._clock = clock
         self._line = line
         self._audio_out = AudioOut(config.from_format) if line is None else None
@@ -65,7 +73,8 @@ class RealtimeBridge:
         assert outgoing  # noqa: S101 - one of the two
         self._log = EventLog(clock)
         self._metrics = MetricsCollector(clock)
-        tap = None if config.media_observer is None else MediaTap(config.media_observer)
+        is_watched = config.media_observer is not None or recorder is not None
+        tap = MediaTap(config.media_observer, recorder) if is_watched else None
         # What these call back they know weakly, so that an ended call leaves no circle to the collector.
         weak = weakref.proxy(self)
         self._tools = ToolHost(
@@ -113,12 +122,12 @@ class RealtimeBridge:
 
     @classmethod
     def for_twilio(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
-        """A bridge for Twilio's audio, µ-law at 8 kHz."""
+        """A bridge for Twilio's audio, µ-law at 8 kHz; which rates the provider takes and gives is the provider's to say."""
         return cls.for_format(TWILIO, provider, config, **more)
 
     @classmethod
     def for_twilio_gemini(cls, provider: RealtimeProvider, config: ProcessConfig | None = None, **more: Any) -> Self:
-        """The same: which rates the provider takes and gives is the provider's to say."""
+        """The same as `for_twilio`."""
         return cls.for_format(TWILIO, provider, config, **more)
 
     @classmethod
@@ -191,7 +200,7 @@ class RealtimeBridge:
             after_speech: Wait first until the caller has heard what the agent is saying, a minute at the longest.
         """
         if after_speech and self._session is not None:
-            with self._clock.move_on_after(LONGEST_FAREWELL):
+            with self._clock.move_on_after(LONGEST_SPEECH):
                 await self._turns.agent.wait_quiet()
         self._end(reason)
         if not self._begun:
@@ -242,59 +251,6 @@ class RealtimeBridge:
         async for frame in self._audio_out.read():
             yield frame
 
-    # ── the application ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def events(self, *, audio: bool = False) -> AsyncIterator[Event]:
-        """All events of the call from its beginning; ends after `session_ended`. Any number of consumers may read.
-
-        Args:
-            audio: Tell of audio too: `audio_received` and `audio_sent`, each time with the bytes and messages since the last time.
-        """
-        return self._log.read(audio=audio)
-
-    def transcript(self) -> tuple[Turn, ...]:
-        """The turns so far, as they were heard."""
-        return self._turns.transcript.turns()
-
-    @property
-    def tool_counters(self) -> ToolCounters:
-        """What became of the tool calls so far."""
-        return self._tools.counters
-
-    def metrics(self) -> Metrics:
-        """The figures so far."""
-        playout, uplink = self._turns.playout, self._uplink
-        unread = 0 if self._audio_out is None else self._audio_out.dropped_bytes
-        return self._metrics.snapshot(
-            converter_down_ms=self._turns.agent.converter_ms,
-            audio_bytes_received=self._log.received.size,
-            audio_bytes_sent=playout.sent_bytes,
-            audio_bytes_dropped=uplink.dropped_bytes + playout.dropped_bytes + unread + self._dropped_by_session(),
-            uplink_delay_ms=uplink.delay_mean_ms,
-            uplink_delay_max_ms=uplink.delay_max_ms,
-            playout_late_ms=playout.latest_ms,
-            events_dropped=self._log.dropped,
-            error_count=self._log.errors,
-            tools=self._tools.counters,
-        )
-
-    async def send_text(self, text: str) -> None:
-        """Say something to the agent in the caller's name, in text.
-
-        Raises:
-            SessionClosed: The call is over, or not ready.
-        """
-        if self._session is None:
-            raise SessionClosed("the session is not ready")
-        self._tools.user_spoke()
-        self._metrics.latency.asked("text")
-        await self._session.send_text(text)
-
-    async def interrupt(self) -> None:
-        """Stop the agent's answer. It does not wait for the vendor, nor for the carrier."""
-        self._turns.stop_speaking(cancel=True)
-        await anyio.lowlevel.checkpoint()
-
     # ── the tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
@@ -340,7 +296,12 @@ class RealtimeBridge:
                 weak = weakref.proxy(self)
                 parts = (self._line, self._uplink, self._turns.playout, self._log)
                 start_task(line_tasks, read_line, *parts, lambda reason: weak._end(reason), name="line")  # noqa: PLW0108, SLF001
-            async with self._config.provider.connect(config) as session, anyio.create_task_group() as tasks:
+                if (silent := self._config.media_timeout) is not None:
+                    watched = (self._log.received, silent, lambda reason: weak._end(reason), self._clock)  # noqa: PLW0108, SLF001
+                    start_task(line_tasks, watch_media, *watched, name="media watchdog")
+            prepared, self._prepared = self._prepared, None
+            opened = self._config.provider.connect(config) if prepared is None else prepared.take()
+            async with opened as session, anyio.create_task_group() as tasks:
                 self._tools.begin(tasks, session)
                 async for event in session:
                     match event:
@@ -374,7 +335,8 @@ class RealtimeBridge:
             passes_through=event.input_format == event.output_format == self._uplink.line_format,
         )
         if self._config.greeting:
-            self._turns.greet(self._config.greeting)
+            interruptible = self._config.greeting_interruptible
+            start_task(tasks, self._turns.greet, self._config.greeting, interruptible, name="greeting")
 
     def _use(self, session: RealtimeSession) -> None:
         """The session is ready, or was replaced: its formats and what it can do are what it says now."""
@@ -395,10 +357,6 @@ class RealtimeBridge:
             if self._line is not None:  # whoever reads it may be about to learn that the caller hung up
                 await self._clock.sleep_until(self._clock.now() + HANG_UP_GRACE)
             self._end("line_lost")
-
-    def _dropped_by_session(self) -> int:
-        session: object = self._session
-        return session.dropped_bytes if isinstance(session, CountsDroppedAudio) else self._session_dropped_bytes
 
 
 def _first(group: ExceptionGroup[Any]) -> Exception:

@@ -32,8 +32,10 @@ class BridgeConfig:
         tools: Tools besides those of `process_config`, as definitions, plain functions or models.
         tool_handlers: What runs each defined tool, by name.
         greeting: A sentence that the agent says first.
+        greeting_interruptible: Whether the caller may interrupt it. If not, they are not heard before its end.
         tool_timeout: Seconds that a tool may take.
         close_timeout: Seconds that closing may take.
+        media_timeout: Seconds without audio of the caller after which the line counts as lost; None waits for ever.
         converter: Makes what converts the audio in place of ours, one for each direction of a call.
         media_observer: Is shown the audio of both sides, in the event loop and in the order in which it passes, so it must not block. One
             that raises is not called again in that call.
@@ -56,8 +58,10 @@ class BridgeConfig:
     tools: Sequence[ToolDefinition | Callable[..., Any]] = ()
     tool_handlers: Mapping[str, ToolHandler] = field(default_factory=dict)
     greeting: str = ""
+    greeting_interruptible: bool = True
     tool_timeout: float = 20.0
     close_timeout: float = 5.0
+    media_timeout: float | None = None
     converter: Callable[[], AudioConverter] | None = None
     media_observer: MediaObserver | None = None
     compiled_tools: CompiledTools = field(init=False, repr=False, compare=False)

@@ -16,7 +16,7 @@ AUDIO_EVERY = 0.1
 
 
 class EventType(StrEnum):
-    """The kinds of event, by the names of the gateway's documents, and `dtmf`."""
+    """The kinds of event, by the names of the gateway's documents, and what a telephone line adds to them."""
 
     SESSION_STARTED = "session_started"
     SESSION_ENDED = "session_ended"
@@ -33,6 +33,8 @@ class EventType(StrEnum):
     AUDIO_RECEIVED = "audio_received"
     AUDIO_SENT = "audio_sent"
     DTMF = "dtmf"
+    CALL_STATE = "call_state"
+    ANSWERING_MACHINE = "answering_machine"
 
 
 @dataclass(frozen=True, slots=True)

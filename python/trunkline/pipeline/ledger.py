@@ -218,6 +218,10 @@ class PlayoutLedger:
         """How much of what was sent has not been played yet, if the carrier plays without a lag."""
         return max(0.0, self._ends - now) * 1000
 
+    def begins_at(self, now: float) -> float:
+        """When the caller begins to hear what is sent now."""
+        return max(self._ends, now) + self._lag
+
     def heard_ms(self, item_id: str, now: float) -> int:
         """How much of an item the caller has heard, rounded down; 0 for an item that is not known."""
         item = self._items.get(item_id)

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 
+from trunkline.clock import Clock
 from trunkline.errors import CallError, ConnectionLost, RemoteProtocolError, TransportError
-from trunkline.pipeline.events import EventLog, EventType
+from trunkline.pipeline.events import AudioCount, EventLog, EventType
 from trunkline.pipeline.playout import Playout
 from trunkline.pipeline.uplink import Uplink
 from trunkline.telephony.line import CallLine
@@ -21,6 +22,8 @@ logger = logging.getLogger("trunkline.pipeline")
 
 TOLERATED_ERRORS = 50
 """How many messages of the carrier that cannot be read a call survives."""
+CHECKS = 4
+"""How often in its time limit the watchdog looks whether audio came."""
 
 
 async def read_line(
@@ -58,3 +61,19 @@ async def read_line(
             on_end("line_lost")
             return
     on_end("protocol_errors")
+
+
+async def watch_media(
+    received: AudioCount,
+    timeout: float,
+    on_end: Callable[[str], None],
+    clock: Clock,
+) -> None:
+    """Tell `on_end` when no audio has come for `timeout` seconds; it is noticed a quarter of that late at most."""
+    seen, silent_for = received.messages, 0
+    while silent_for < CHECKS:
+        await clock.sleep_until(clock.now() + timeout / CHECKS)
+        silent_for = silent_for + 1 if received.messages == seen else 0
+        seen = received.messages
+    logger.info("no audio came for %g s", timeout)
+    on_end("media_timeout")

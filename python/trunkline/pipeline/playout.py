@@ -52,8 +52,11 @@ class PlayoutListener(Protocol):
     def mark_returned(self) -> None:
         """The carrier confirmed audio."""
 
-    def audio_sent(self, payload: bytes) -> None:
-        """A message of audio goes to the carrier."""
+    def audio_sent(self, payload: bytes, begins: float) -> None:
+        """A message of audio goes to the carrier; the caller hears it from `begins` on."""
+
+    def audio_cut(self, size: int) -> None:
+        """The last `size` bytes that went to the carrier will not be heard."""
 
 
 class Playout:
@@ -260,11 +263,12 @@ class Playout:
         if self._paused or ahead > self._lead_ms / 2 + _TINY_MS:
             return
         room = int((self._lead_ms - ahead) * self._bytes_per_ms) // self._frame * self._frame
+        begins = self._ledger.begins_at(now)
         payload = self._take(max(room, self._frame), now)
         if not payload:
             return
         self.sent_bytes += len(payload)
-        self._listener.audio_sent(payload)
+        self._listener.audio_sent(payload, begins)
         mark = self._ledger.mark(now) if self._traits.returns_marks else ""
         await self._line.send_media(payload)
         if mark:
@@ -309,7 +313,10 @@ class Playout:
         self._wake.set()
         self._sent.clear()
         self._sent_size = 0
-        return self._ledger.clear(self._clock.now())
+        now = self._clock.now()
+        if size := sum(size for _, size in self._ledger.unheard(now)):
+            self._listener.audio_cut(size)
+        return self._ledger.clear(now)
 
     def _stop_moment(self, now: float) -> float | None:
         if self._stop_after is None:

@@ -36,6 +36,9 @@ from trunkline.realtime.events import (
 from trunkline.realtime.provider import RealtimeSession
 from trunkline.realtime.tool_host import ToolHost
 
+LONGEST_SPEECH = 60.0
+"""Seconds after which the end of what the agent says is no longer waited for."""
+
 
 class TurnController:
     """Decides between the caller and the agent. Nothing here waits: what the session is to be told goes through `commands`, in order.
@@ -126,6 +129,7 @@ class TurnController:
             case ToolCallCancelled():
                 self._latency.tool_ended(event.call_id)
             case ErrorReported():
+                self.agent.expect_nothing()
                 self._log.report(event.error)
             case _:
                 pass
@@ -140,11 +144,36 @@ class TurnController:
         self.transcript.add_tool_call(call, self._clock.wall())
         self._log.emit(EventType.TOOL_CALL, call_id=call_id, **call.to_json())
 
-    def greet(self, text: str) -> None:
-        """Let the agent say this first."""
+    def say(self, text: str) -> None:
+        """Let the agent say this as soon as no answer is running."""
         if self._session is not None:
-            self._latency.asked("greeting")
+            self.agent.expect()
             self.commands.put(partial(self._session.say, text))
+
+    async def greet(self, text: str, interruptible: bool) -> None:
+        """Let the agent say this first; one that is not to be interrupted is heard to its end before anybody listens to the caller."""
+        self._latency.asked("greeting")
+        self.say(text)
+        if not interruptible:
+            self._uplink.muted_for.add("greeting")
+            with self._clock.move_on_after(LONGEST_SPEECH):
+                await self.agent.wait_quiet()
+            self._uplink.muted_for.discard("greeting")
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Whether the caller is on hold."""
+        return "hold" in self._uplink.muted_for
+
+    def hold(self) -> None:
+        """Let the agent fall silent, and hear nothing of the caller."""
+        self._uplink.muted_for.add("hold")
+        self.playout.pause()
+
+    def end_hold(self) -> None:
+        """Go on where the agent fell silent."""
+        self._uplink.muted_for.discard("hold")
+        self.playout.resume()
 
     async def decide_in_time(self) -> None:
         """Decide when the caller has spoken for long enough, for ever."""
@@ -211,7 +240,8 @@ class TurnController:
             case Decision.HOLD:
                 self.playout.pause()
             case Decision.RESUME:
-                self.playout.resume()
+                if not self.is_on_hold:
+                    self.playout.resume()
             case Decision.FINISH_SENTENCE:
                 self._finish_sentence()
             case Decision.NOTHING:
@@ -252,6 +282,8 @@ class TurnController:
         if not self.playout.speaking:
             return
         cuts = self.agent.stop()
+        if self.is_on_hold:
+            self.playout.pause()
         for cut, _ in cuts:
             if session.capabilities.truncate:
                 self.commands.put(partial(session.truncate, cut.item_id, heard_ms=cut.heard_ms))

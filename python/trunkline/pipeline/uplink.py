@@ -42,6 +42,7 @@ class Uplink:
         clock: What everything is timed by.
 
     Attributes:
+        muted_for: Why the session hears silence in place of the caller; empty while it hears them.
         vad: Listens to the audio, where it is not None.
         dropped_bytes: What there was no room for.
         sent_bytes: What the session was given, in bytes of `line_format`, with the silence that was put in.
@@ -61,6 +62,7 @@ class Uplink:
     ) -> None:
         self.line_format = line_format
         self.vad: LocalVad | None = None
+        self.muted_for: set[str] = set()
         self.dropped_bytes = 0
         self.sent_bytes = 0
         self.delay_ms = self.delay_max_ms = 0.0
@@ -108,7 +110,9 @@ class Uplink:
         if self._log.audio_wanted:
             self._log.audio_passed()
         if self._tap is not None:
-            self._tap.show("in", audio)
+            self._tap.came(audio, timestamp_ms)
+        if self.muted_for:
+            audio = self.line_format.silence(len(audio) / self._bytes_per_ms)
         if timestamp_ms is not None:
             if self._next_ms is not None and (gap_ms := timestamp_ms - self._next_ms) > GAP_MS:
                 self._fill(min(gap_ms, LONGEST_GAP_MS) - self._filled_ms)

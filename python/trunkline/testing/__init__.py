@@ -10,6 +10,7 @@ from trunkline.testing.openai import OpenAIRealtimeSimulator
 from trunkline.testing.openai_http import OpenAISimulator
 from trunkline.testing.qwen import QwenOmniSimulator
 from trunkline.testing.twilio.caller import TwilioCaller
+from trunkline.testing.twilio.rest import TwilioSimulator
 
 __all__ = [
     "AnthropicSimulator",
@@ -26,4 +27,5 @@ __all__ = [
     "Say",
     "ScriptedBrain",
     "TwilioCaller",
+    "TwilioSimulator",
 ]

@@ -12,6 +12,7 @@ from trunkline.testing.twilio.verbs import (
     PlayDigits,
     Redirect,
     Reject,
+    Speak,
     Verb,
     read_twiml,
 )
@@ -62,7 +63,7 @@ def test_the_golden_document() -> None:
             [Dial(targets=("+15550100003", "sip:a@b"), action="https://gw.example.com/x")],
         ),
         ("<Dial>+15550100003</Dial>", [Dial(targets=("+15550100003",))]),
-        ("<Say>hello</Say><Play>a.mp3</Play>", [NotSimulated("Say"), NotSimulated("Play")]),
+        ("<Say>hello</Say><Play>a.mp3</Play>", [Speak("hello"), NotSimulated("Play")]),
         ('<Connect><Stream url="/media"/></Connect>', [Connect(url="wss://gw.example.com/media")]),
     ],
 )

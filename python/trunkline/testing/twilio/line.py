@@ -21,8 +21,8 @@ from trunkline.transport import WebSocketConnection
 
 FRAME_S: Final = 0.02
 
-End = Literal["caller", "server", "dropped"]
-"""Who ended a stream: the caller by hanging up, the server by closing, or nobody properly."""
+End = Literal["caller", "server", "dropped", "carrier"]
+"""Who ended a stream: the caller by hanging up, the server by closing, nobody properly, or Twilio, which was told so over REST."""
 
 _MEMBERS: Final = {"media": "payload", "mark": "name", "clear": None}
 
@@ -106,7 +106,7 @@ class TwilioLine:
         self._timeline.note(f"dtmf {digit}")
         await self._tell("dtmf", {"dtmf": {"track": "inbound_track", "digit": digit}})
 
-    async def hang_up(self, *, account_sid: str, call_sid: str) -> None:
+    async def stop(self, *, account_sid: str, call_sid: str, by: Literal["caller", "carrier"] = "caller") -> None:
         """Say `stop`, behind all that was held back, and close; nothing follows it."""
         async with self._turn:
             if self._end is not None:
@@ -118,7 +118,7 @@ class TwilioLine:
                 self._lost(error)
                 return
             self._timeline.note("stream stopped")
-            self._end = "caller"
+            self._end = by
             try:
                 await self._socket.aclose(1000)
             finally:

@@ -1,18 +1,18 @@
 """Twilio's part of a simulated call: asks for documents, obeys them, opens media streams, tells how it ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ssl import SSLContext
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import anyio
 
 from trunkline.clock import Clock
 from trunkline.errors import DeadlineExceeded, HandshakeRejected, InvalidConfig, ProtocolError, TransportError
 from trunkline.testing.call_audio import CallAudio
-from trunkline.testing.timeline import Timeline
-from trunkline.testing.twilio.line import End, TwilioLine
+from trunkline.testing.twilio.findings import Findings
+from trunkline.testing.twilio.line import TwilioLine
 from trunkline.testing.twilio.verbs import (
     Connect,
     Dial,
@@ -23,44 +23,15 @@ from trunkline.testing.twilio.verbs import (
     PlayDigits,
     Redirect,
     Reject,
+    Speak,
     Verb,
     read_twiml,
 )
 from trunkline.testing.twilio.webhooks import CallRecord, Signing, Webhooks, sign
 from trunkline.transport import connect_websocket
 
+SECONDS_PER_LETTER: Final = 0.06  # of a sentence of Twilio's own voice
 MOST_DOCUMENTS: Final = 100  # of one call; a document that redirects to itself would never end
-
-
-@dataclass(slots=True)
-class Findings:
-    """What came to light in a call; `TwilioCaller` tells what each means."""
-
-    timeline: Timeline
-    refused: str | None = None
-    ended_by: End | None = None
-    close_code: int | None = None
-    start: dict[str, Any] = field(default_factory=dict)
-    warnings: list[tuple[int, str]] = field(default_factory=list)
-    errors: list[tuple[int, str]] = field(default_factory=list)
-    dialled: list[str] = field(default_factory=list)
-    played_digits: list[str] = field(default_factory=list)
-
-    def warn(self, code: int, reason: str) -> None:
-        """Twilio ignored a message of the gateway."""
-        self.warnings.append((code, reason))
-        self.timeline.note(f"warning {code} {reason}")
-
-    def fail(self, code: int, reason: str) -> None:
-        """Twilio could not do what it was told."""
-        self.errors.append((code, reason))
-        self.timeline.note(f"error {code} {reason}")
-
-    def refuse_stream(self, code: int, reason: str, *, refused: str = "") -> None:
-        """A media stream was not opened."""
-        self.refused = refused or reason
-        self.timeline.note(f"stream refused {self.refused}")
-        self.fail(code, reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +46,34 @@ class StreamSetup:
     connect_timeout: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """Where the next document of a call comes from: it is given, or asked for; and how an outbound call rings before."""
+
+    twiml: str = ""
+    url: str = ""
+    method: str = "POST"
+    copies: int = 1
+    timeout: float = 60.0
+    digits: str = ""
+    detection: Literal["", "sync", "async"] = ""
+    detection_url: str = ""
+
+
+Pickup = Literal["answer", "busy", "no-answer", "failed", "canceled"]
+"""What becomes of a call that rings."""
+
+
 class TwilioSwitch:
-    """One call, from the webhook to the last status callback; `run` is the call.
+    """One call, from the webhook to the last status callback; `run` and `ring` are the call.
 
     Args:
         record: Who calls whom.
         webhooks: Makes the requests.
-        audio: The caller's mouth and ear.
+        audio: The person's mouth and ear.
         findings: Where everything noteworthy is kept.
         setup: How media streams are opened.
-        clock: The caller's clock.
+        clock: The person's clock.
     """
 
     def __init__(
@@ -98,8 +87,10 @@ class TwilioSwitch:
         clock: Clock,
     ) -> None:
         self.line: TwilioLine | None = None
+        self.status = "ringing" if record.direction == "inbound" else "queued"
         self.ended = False
         self.settled = anyio.Event()
+        self.began = self.over = clock.wall()
         self._record = record
         self._webhooks = webhooks
         self._audio = audio
@@ -108,41 +99,149 @@ class TwilioSwitch:
         self._setup = setup
         self._clock = clock
         self._conversation = anyio.CancelScope()
-        self._caller_left = False
+        self._document = anyio.CancelScope()
+        self._next: Instructions | None = None
+        self._over = False
+        self._picked_up: anyio.Event = anyio.Event()
+        self._pickup: Pickup = "no-answer"
+        self._answered_by = "human"
         self._answered_at: float | None = None
         self._status = "completed"
 
-    async def run(self, webhook_url: str, method: str, *, copies: int) -> None:
-        """The whole call; `settled` is set once a stream runs, the caller has to wait, or the call is over."""
+    async def run(self, first: Instructions) -> None:
+        """A whole call that comes in; `settled` is set once a stream runs, the caller has to wait, or the call is over."""
         try:
             with self._conversation:
                 await self._webhooks.progress("initiated", "initiated")
                 await self._webhooks.progress("ringing", "ringing")
-                verbs = await self._ask(webhook_url, method, copies=copies)
-                for _ in range(MOST_DOCUMENTS):
-                    if verbs is None or self._caller_left:
-                        break
-                    verbs = await self._obey(verbs)
-            duration = 0.0 if self._answered_at is None else self._clock.now() - self._answered_at
-            await self._webhooks.progress("completed", self._status, duration_s=duration)
+                await self._follow(first)
+            await self._end()
         finally:
-            self.ended = True
-            self.settled.set()
-            self._timeline.note(f"completed {self._status}")
-            self._timeline.close()
+            self._finish()
+
+    async def ring(self, first: Instructions) -> None:
+        """A whole call that goes out: it rings until somebody decides, then it is as one that came in."""
+        try:
+            with self._conversation:
+                await self._webhooks.progress("initiated", "initiated")
+                self.status = "ringing"
+                self._timeline.note("ringing")
+                await self._webhooks.progress("ringing", "ringing")
+                with self._clock.move_on_after(first.timeout):
+                    await self._picked_up.wait()
+                if self._pickup == "answer":
+                    await self._answer()
+                    await self._detect(first)
+                    if first.digits:
+                        await self._play_digits(first.digits)
+                    await self._follow(first)
+                else:
+                    self._status = self._pickup
+            await self._end()
+        finally:
+            self._finish()
+
+    def pick_up(self, how: Pickup, *, answered_by: str = "human") -> None:
+        """Decide what becomes of a call that rings; the first decision counts."""
+        if not self._picked_up.is_set():
+            self._pickup, self._answered_by = how, answered_by
+            self._picked_up.set()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether somebody took the call."""
+        return self._answered_at is not None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since it was answered."""
+        return 0.0 if self._answered_at is None else self._clock.now() - self._answered_at
 
     async def hang_up(self) -> None:
-        """The caller puts the receiver down, whatever is going on."""
-        self._caller_left = True
+        """The person puts the receiver down, whatever is going on."""
+        self._over = True
         if self.line is None:
             self._conversation.cancel()
         else:
-            await self.line.hang_up(account_sid=self._record.account_sid, call_sid=self._record.call_sid)
+            await self._stop_line(self.line, "caller")
 
     async def drop(self, line: TwilioLine) -> None:
         """The media socket of this line vanishes, and the call with it."""
-        self._caller_left = True
+        self._over = True
         await line.drop()
+
+    # ── commands over REST ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def complete(self) -> None:
+        """End the call."""
+        if not self.is_answered and self._record.direction != "inbound":
+            self.pick_up("canceled")
+            return
+        self._over = True
+        await self._leave_document()
+
+    async def redirect(self, following: Instructions) -> None:
+        """Leave whatever the call is at, and obey another document."""
+        self._next = following
+        await self._leave_document()
+
+    async def _leave_document(self) -> None:
+        if self.line is None:
+            self._document.cancel()
+        else:
+            await self._stop_line(self.line, "carrier")
+
+    async def _stop_line(self, line: TwilioLine, by: Literal["caller", "carrier"]) -> None:
+        await line.stop(account_sid=self._record.account_sid, call_sid=self._record.call_sid, by=by)
+
+    # ── the course of the call ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _follow(self, first: Instructions) -> None:
+        verbs = await self._read(first)
+        for _ in range(MOST_DOCUMENTS):
+            following: list[Verb] | None = None
+            if verbs is not None and self._next is None and not self._over:
+                with anyio.CancelScope() as self._document:
+                    following = await self._obey(verbs)
+            if self._next is not None and not self._over:
+                instructions, self._next = self._next, None
+                following = await self._read(instructions)
+            if following is None:
+                break
+            verbs = following
+
+    async def _detect(self, first: Instructions) -> None:
+        if first.detection == "async" and first.detection_url:
+            fields = {
+                "CallSid": self._record.call_sid,
+                "AccountSid": self._record.account_sid,
+                "AnsweredBy": self._answered_by,
+                "MachineDetectionDuration": "2400",
+            }
+            await self._webhooks.tell(first.detection_url, fields)
+
+    async def _end(self) -> None:
+        self.status = self._status
+        await self._webhooks.progress("completed", self._status, duration_s=self.duration_s)
+
+    def _finish(self) -> None:
+        self.ended = True
+        self.status = self._status
+        self.over = self._clock.wall()
+        self.settled.set()
+        self._timeline.note(f"completed {self._status}")
+        self._timeline.close()
+
+    async def _read(self, instructions: Instructions) -> list[Verb] | None:
+        """The verbs of a document that was given, or is asked for."""
+        if instructions.url:
+            more = {"AnsweredBy": self._answered_by} if instructions.detection == "sync" else {}
+            return await self._ask(instructions.url, instructions.method, copies=instructions.copies, more=more)
+        try:
+            return read_twiml(instructions.twiml.encode(), "text/xml", base_url="https://api.twilio.com/")
+        except DocumentRefused as refused:
+            self._findings.fail(refused.code, refused.reason)
+            return None
 
     # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,7 +281,7 @@ class TwilioSwitch:
             match verb:
                 case Connect():
                     await self._stream(verb)
-                    if self._caller_left:
+                    if self._over or self._next is not None:
                         return None
                     if verb.action:
                         return await self._ask(verb.action, verb.method)
@@ -196,8 +295,10 @@ class TwilioSwitch:
                 case Pause(seconds):
                     await self._wait(f"pause {seconds:g}", seconds)
                 case PlayDigits(digits):
-                    self._findings.played_digits.append(digits)
-                    await self._wait(f"play {digits}", digits.count("w") * 0.5 + digits.count("W"))
+                    await self._play_digits(digits)
+                case Speak(text):
+                    self._findings.spoken.append(text)
+                    await self._wait(f"say {text}", len(text) * SECONDS_PER_LETTER)
                 case NotSimulated(name):
                     self._timeline.note(f"skipped {name}")
                 case Hangup() | Reject():
@@ -212,6 +313,7 @@ class TwilioSwitch:
     async def _answer(self) -> None:
         if self._answered_at is None:
             self._answered_at = self._clock.now()
+            self.status = "in-progress"
             self._timeline.note("answered")
             await self._webhooks.progress("answered", "in-progress")
 
@@ -219,6 +321,10 @@ class TwilioSwitch:
         self._timeline.note(event)
         self.settled.set()
         await self._clock.sleep_until(self._clock.now() + seconds)
+
+    async def _play_digits(self, digits: str) -> None:
+        self._findings.played_digits.append(digits)
+        await self._wait(f"play {digits}", digits.count("w") * 0.5 + digits.count("W"))
 
     def _dial(self, verb: Dial) -> None:
         self._findings.dialled += verb.targets

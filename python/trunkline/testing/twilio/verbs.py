@@ -66,6 +66,13 @@ class PlayDigits:
     digits: str
 
 
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Say a sentence with Twilio's own voice."""
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
     """Connect the caller with somebody else."""
@@ -82,7 +89,7 @@ class NotSimulated:
     verb: str
 
 
-Verb = Connect | Reject | Hangup | Redirect | Pause | PlayDigits | Dial | NotSimulated
+Verb = Connect | Reject | Hangup | Redirect | Pause | PlayDigits | Speak | Dial | NotSimulated
 
 
 def read_twiml(body: bytes, content_type: str, *, base_url: str) -> list[Verb]:
@@ -120,6 +127,8 @@ def _verb(element: Element, base_url: str) -> Verb:
             return Pause(_seconds(element, "length", 1))
         case "Play" if "digits" in element.attrib:
             return PlayDigits(_digits(element.attrib["digits"]))
+        case "Say":
+            return Speak("".join(element.itertext()).strip())
         case "Dial":
             texts = [element.text, *(child.text for child in element)]
             targets = tuple(text.strip() for text in texts if text and text.strip())

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.utils import format_datetime
 from ssl import SSLContext
 from types import TracebackType
@@ -20,6 +21,9 @@ from trunkline.transport import HttpClient, HttpResponse
 
 Signing = Literal["right", "wrong", "none"]
 """How requests are signed: as Twilio does, with another secret, or not at all."""
+
+SIGNINGS: Final[dict[bool | str, Signing]] = {True: "right", False: "none", "wrong": "wrong"}
+"""The same, as a user says it."""
 
 _USER_AGENT: Final = "TwilioProxy/1.1"
 
@@ -59,11 +63,21 @@ class Request:
 class CallRecord:
     """Who calls whom, and the fields that each kind of request tells of it."""
 
-    def __init__(self, *, from_: str, to: str, account_sid: str, extra_fields: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        from_: str,
+        to: str,
+        account_sid: str,
+        extra_fields: Mapping[str, str],
+        direction: Literal["inbound", "outbound-api"] = "inbound",
+        clock: Clock,
+    ) -> None:
         self.call_sid = f"CA{uuid4().hex}"
         self.account_sid = account_sid
-        self._from = from_
-        self._to = to
+        self.from_ = from_
+        self.to = to
+        self.direction: Final = direction
         self._extra_fields = extra_fields
         self._clock = clock
         self._progress = 0
@@ -73,13 +87,13 @@ class CallRecord:
         return {
             "CallSid": self.call_sid,
             "AccountSid": self.account_sid,
-            "From": self._from,
-            "To": self._to,
-            "Caller": self._from,
-            "Called": self._to,
+            "From": self.from_,
+            "To": self.to,
+            "Caller": self.from_,
+            "Called": self.to,
             "CallStatus": status,
             "ApiVersion": "2010-04-01",
-            "Direction": "inbound",
+            "Direction": self.direction,
             **self._extra_fields,
         }
 
@@ -108,45 +122,49 @@ class CallRecord:
         }
 
 
-class Webhooks:
-    """Makes the requests of one call; use it in `async with`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSetup:
+    """How requests about a call are made.
 
-    Args:
-        record: The call that they tell of.
+    Attributes:
         auth_token: What they are signed with.
         signing: How.
         status_callback_url: Where the call's progress is told; None for nowhere.
         status_events: Which events of it are.
         out_of_order: Tell the last one first.
+        copies: How often each callback is made.
         tls: What to trust; the system's certificates if None.
         timeout: Seconds for a whole answer.
+    """
+
+    auth_token: str = field(repr=False)
+    signing: Signing = "right"
+    status_callback_url: str | None = None
+    status_events: frozenset[str] = frozenset({"completed"})
+    out_of_order: bool = False
+    copies: int = 1
+    tls: SSLContext | None = None
+    timeout: float = 15.0
+
+
+class Webhooks:
+    """Makes the requests of one call; use it in `async with`.
+
+    Args:
+        record: The call that they tell of.
+        setup: How they are made.
         fail: Called with Twilio's error code and the reason when a request had no answer, or a callback a bad one.
         clock: Whose seconds.
     """
 
     def __init__(
-        self,
-        record: CallRecord,
-        *,
-        auth_token: str,
-        signing: Signing,
-        status_callback_url: str | None,
-        status_events: frozenset[str],
-        out_of_order: bool,
-        tls: SSLContext | None,
-        timeout: float,
-        fail: Callable[[int, str], None],
-        clock: Clock,
+        self, record: CallRecord, setup: CallbackSetup, *, fail: Callable[[int, str], None], clock: Clock
     ) -> None:
         self._record = record
-        self._auth_token = auth_token
-        self._signing = signing
-        self._status_callback_url = status_callback_url
-        self._status_events = status_events
-        self._out_of_order = out_of_order
+        self._setup = setup
         self._fail = fail
         self._kept_back: list[dict[str, str]] = []
-        self._http = HttpClient(timeout=timeout, tls=tls, clock=clock)
+        self._http = HttpClient(timeout=setup.timeout, tls=setup.tls, clock=clock)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -159,7 +177,9 @@ class Webhooks:
 
     async def ask(self, url: str, method: str, fields: dict[str, str], *, copies: int = 1) -> HttpResponse | None:
         """Ask for a document, `copies` times; the first answer, or None if there was none."""
-        request = Request(method=method, url=url, fields=fields, auth_token=self._auth_token, signing=self._signing)
+        request = Request(
+            method=method, url=url, fields=fields, auth_token=self._setup.auth_token, signing=self._setup.signing
+        )
         answer = await self._send(request)
         for _ in range(1, copies):
             await self._send(request)
@@ -167,21 +187,26 @@ class Webhooks:
 
     async def tell(self, url: str, fields: dict[str, str]) -> None:
         """Make a callback; what is answered does not matter, so long as it is a success."""
-        request = Request(method="POST", url=url, fields=fields, auth_token=self._auth_token, signing=self._signing)
+        request = Request(
+            method="POST", url=url, fields=fields, auth_token=self._setup.auth_token, signing=self._setup.signing
+        )
+        for _ in range(1, self._setup.copies):
+            await self._send(request)
         answer = await self._send(request)
         if answer is not None and not 200 <= answer.status < 300:
             self._fail(11200, f"a callback was answered with HTTP status {answer.status}")
 
     async def progress(self, event: str, status: str, *, duration_s: float | None = None) -> None:
         """Tell of the call's progress, if anybody wants to hear of this event."""
-        if self._status_callback_url is None or event not in self._status_events:
+        url = self._setup.status_callback_url
+        if url is None or event not in self._setup.status_events:
             return
         fields = self._record.progress(status, duration_s=duration_s)
-        if self._out_of_order and event != "completed":
+        if self._setup.out_of_order and event != "completed":
             self._kept_back.append(fields)
             return
         for told in [fields, *reversed(self._kept_back)]:
-            await self.tell(self._status_callback_url, told)
+            await self.tell(url, told)
         self._kept_back.clear()
 
     async def _send(self, request: Request) -> HttpResponse | None:

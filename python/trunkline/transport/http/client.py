@@ -5,6 +5,7 @@ httpx is imported when it is first used.
 
 import json as json_module
 import ssl
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -81,6 +82,7 @@ class HttpClient:
 
     Args:
         base_url: What a relative URL is relative to.
+        auth: User and password (HTTP Basic) for the requests to `base_url`; they are shown nowhere.
         timeout: Seconds for a whole request, from connecting to the last byte.
         tls: What to trust; the system's certificates if None.
         proxy: The address of an HTTP proxy to go through, with user and password if it needs them; "environment" goes by the usual
@@ -98,6 +100,7 @@ class HttpClient:
         self,
         *,
         base_url: str = "",
+        auth: tuple[str, str] | None = None,
         timeout: float = 30.0,
         tls: ssl.SSLContext | None = None,
         proxy: str | None = ENVIRONMENT,
@@ -108,6 +111,7 @@ class HttpClient:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._base_url = base_url if not base_url or base_url.endswith("/") else f"{base_url}/"
+        self._authorization = "" if auth is None else f"Basic {b64encode(':'.join(auth).encode()).decode('ascii')}"
         self._timeout = timeout
         self._tls = tls
         self._max_body = max_body
@@ -228,6 +232,8 @@ class HttpClient:
         if not self._open:
             raise InvalidConfig("http", "the client is not open; use `async with HttpClient(…) as http`")
         whole = urljoin(self._base_url, url)
+        if self._authorization and self._base_url and whole.startswith(self._base_url):
+            headers = [*headers, ("Authorization", self._authorization)]
         try:
             request = httpx.Request(method, whole, headers=headers, content=content, json=json, files=_files(parts))
             where = _origin(whole)

@@ -104,3 +104,39 @@ def test_characters_that_xml_cannot_hold_are_refused(value: str) -> None:
 def test_a_reason_that_twilio_does_not_know_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="'rejected' or 'busy'"):
         twiml.reject("tired")  # type: ignore[arg-type]
+
+
+def test_documents_for_running_calls_are_the_golden_ones() -> None:
+    assert canonicalize(twiml.connect_stream(URL, digits="12w#")) == (
+        f'<Response><Play digits="12w#"></Play><Connect><Stream url="{URL}"></Stream></Connect></Response>'
+    )
+    assert canonicalize(twiml.dial("+15550100003", caller_id="+15550100002", timeout=20, action="https://gw/x")) == (
+        '<Response><Dial action="https://gw/x" callerId="+15550100002" method="POST" timeout="20">'
+        "<Number>+15550100003</Number></Dial></Response>"
+    )
+    assert canonicalize(twiml.dial("sip:desk@pbx.example.com")) == (
+        "<Response><Dial><Sip>sip:desk@pbx.example.com</Sip></Dial></Response>"
+    )
+    assert canonicalize(twiml.say("We are <closed> & out.")) == (
+        "<Response><Say>We are &lt;closed&gt; &amp; out.</Say><Hangup></Hangup></Response>"
+    )
+
+
+@pytest.mark.parametrize(
+    "to", ["", "5550100", "+", "+0155501", "+1555 0100", "+1" + "5" * 15, "sip:", "sip:a b@c", "tel:+1"]
+)
+def test_target_that_cannot_be_dialled_is_refused(to: str) -> None:
+    with pytest.raises(InvalidConfig):
+        twiml.dial(to)
+
+
+@pytest.mark.parametrize("digits", ["", "1 2", "x", "1" * 33, "\uff11"])
+def test_keys_that_cannot_be_played_are_refused(digits: str) -> None:
+    with pytest.raises(InvalidConfig):
+        twiml.connect_stream(URL, digits=digits)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00"])
+def test_sentence_that_cannot_be_said_is_refused(text: str) -> None:
+    with pytest.raises(InvalidConfig):
+        twiml.say(text)
