@@ -192,13 +192,13 @@ class MineProvider:
 
 @pytest.mark.parametrize("registered", [MineFactory(), MineProvider])
 def test_factory_is_found_by_name(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._registered, ("realtime", "mine"), registered)
+    monkeypatch.setitem(registry._registered, ("realtime", "mine"), (registry.THIN, registered))
     assert provider_factory("mine").create(RealtimeConfig(voice="v")).name == "mine-v"
     assert provider_factory("openai").name() == "openai"
 
 
 @pytest.mark.parametrize("registered", [MineFactory, FakeProvider, "mine"])
 def test_entry_point_that_offers_no_factory_is_refused(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._registered, ("realtime", "mine"), registered)
+    monkeypatch.setitem(registry._registered, ("realtime", "mine"), (registry.THIN, registered))
     with pytest.raises(InvalidConfig, match="offers no RealtimeProviderFactory"):
         provider_factory("mine")
