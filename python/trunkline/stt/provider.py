@@ -1,5 +1,7 @@
 """The contract of speech to text: a session takes the caller's audio as the line carries it, and tells what was said.
 
+.. code-block:: python
+
     async with stt.connect(line_format) as session:
         tasks.start_soon(feed, session)             # await session.send_audio(frame), frame after frame
         async for event in session:

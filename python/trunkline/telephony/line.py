@@ -34,7 +34,7 @@ class DtmfLine(Protocol):
     """A line whose carrier presses keys for us through the media stream itself."""
 
     async def send_dtmf(self, digits: str) -> None:
-        """Press these keys, 0-9, *, # and A-D, one after the other; it does not wait for the audio that is queued.
+        """Press these keys, 0 to 9, `*`, `#` and A to D, one after the other; it does not wait for the audio that is queued.
 
         Raises:
             LocalProtocolError: The stream has not started, or one of them is no key.

@@ -1,5 +1,7 @@
 """What a text-to-speech engine is, whoever the vendor is: the contract that the text pipeline is written against.
 
+.. code-block:: python
+
     async with tts.open(TWILIO) as session:             # one call: the connection is warm
         async with session.utterance() as utterance:    # one answer of the agent
             await utterance.send("Good day.")           # a sentence; audio begins to come

@@ -69,8 +69,8 @@ class TwilioSimulator:
 
     .. code-block:: python
 
-        async with TwilioSimulator(account_sid="AC…", auth_token="…") as carrier:
-            gateway = TwilioGateway(account_sid="AC…", auth_token="…", api_base_url=carrier.url, …)
+        async with TwilioSimulator(account_sid=account_sid, auth_token=auth_token) as carrier:
+            gateway = TwilioGateway(account_sid=account_sid, auth_token=auth_token, api_base_url=carrier.url)
             async with gateway, carrier.next_call() as phone:
                 session = await gateway.make_call("+15550100003")
                 await phone.answer()
@@ -173,7 +173,7 @@ class TwilioSimulator:
 
     @property
     def url(self) -> str:
-        """What takes the place of `https://api.twilio.com`."""
+        """Its address, which takes the place of Twilio's own."""
         return self._server.url
 
     def next_call(
