@@ -97,6 +97,7 @@ mod ring {
             }
         }
         assert_eq!(passed, total);
+        std::mem::forget(consumer);
     }
 
     /// Numbers of eight bytes into a ring whose writer does not wait: those that come out are whole and in order, and all are counted.
@@ -136,6 +137,7 @@ mod ring {
         }
         assert!(writer.join().is_ok() && watcher.join().is_ok());
         assert_eq!((passed + gauge.overrun() / 8) as u64, total);
+        std::mem::forget(consumer);
     }
 }
 
