@@ -1,9 +1,11 @@
 """Each program of the guides runs as it stands, in a process of its own, with simulators where the internet would be."""
 
+import fcntl
 import json
 import os
 import signal
 import sys
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 TESTED_ELSEWHERE = {"bridge", "llm", "stt", "testing", "tools", "tts"}
 TESTED_HERE = {"realtime", "openai", "gemini", "qwen", "long-calls", "twilio", "many-calls", "outbound"}
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("port 8080")]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), pytest.mark.xdist_group("port 8080")]
 
 
 def test_every_page_with_a_program_is_tested() -> None:
@@ -60,21 +62,36 @@ class Program:
 @asynccontextmanager
 async def running(page: str, backend: str, environment: Mapping[str, str]) -> AsyncIterator[Program]:
     command = [sys.executable, "-m", "tests.docs.run_page", page, backend]
-    with anyio.fail_after(30):
-        async with (
-            await anyio.open_process(
-                command, stdout=PIPE, stderr=PIPE, cwd=ROOT, env={**os.environ, **environment}
-            ) as process,
-            anyio.create_task_group() as tasks,
-        ):
-            program = Program(process)
-            tasks.start_soon(program.read)
-            tasks.start_soon(program.read_errors)
+    async with port_to_ourselves():
+        with anyio.fail_after(30):
+            async with (
+                await anyio.open_process(
+                    command, stdout=PIPE, stderr=PIPE, cwd=ROOT, env={**os.environ, **environment}
+                ) as process,
+                anyio.create_task_group() as tasks,
+            ):
+                program = Program(process)
+                tasks.start_soon(program.read)
+                tasks.start_soon(program.read_errors)
+                try:
+                    yield program
+                finally:
+                    if process.returncode is None:
+                        process.kill()
+
+
+@asynccontextmanager
+async def port_to_ourselves() -> AsyncIterator[None]:
+    """The pages' gateways all listen on port 8080, and another process may be running these tests too."""
+    with Path(tempfile.gettempdir(), "trunkline-port-8080.lock").open("w") as lock:  # noqa: ASYNC230 - opening it is quick
+        while True:
             try:
-                yield program
-            finally:
-                if process.returncode is None:
-                    process.kill()
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                await anyio.sleep(0.05)
+            else:
+                break
+        yield
 
 
 @pytest.fixture
@@ -144,8 +161,8 @@ async def test_gateway_page(page: str, world: Internet, anyio_backend_name: str)
         upgrade = validator.compute_signature(f"wss://agent.example.com{address}", {})
         async with connect_websocket(
             f"ws://127.0.0.1:8080{address}", headers=[("X-Twilio-Signature", upgrade)]
-        ) as socket:
-            await hear_the_agent(socket)
+        ) as media:
+            await hear_the_agent(media)
         if page == "twilio":
             program.process.send_signal(signal.SIGTERM)
             printed = await program.ends()
